@@ -1,0 +1,3 @@
+"""Quarterdeck: an operations API and console for platforms that send e-mail."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""The HTTP doors: routes, envelope, errors, guards, limits. Talks to services only."""

@@ -1,0 +1,1 @@
+"""The command line: serve, demo, migrate through `app`; everything else is an HTTP client."""

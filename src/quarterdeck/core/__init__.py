@@ -1,0 +1,1 @@
+"""What every room may use: errors, clock, ids, pagination. Standard library only, no I/O."""

@@ -1,0 +1,1 @@
+"""A sample mail platform that runs beside the server, offline, on sample data."""

@@ -1,0 +1,1 @@
+"""Jobs of many engines behind one small set of Protocols."""

@@ -1,0 +1,202 @@
+"""The documented job tables, their indexes and their counters.
+
+Revision ID: work_0001
+"""
+
+from alembic import op
+
+revision = "work_0001"
+down_revision = None
+branch_labels = ("work",)
+depends_on = None
+
+TABLES = """
+CREATE TABLE job_queues (
+  name text PRIMARY KEY,
+  default_priority integer NOT NULL DEFAULT 100,
+  is_active boolean NOT NULL DEFAULT true,
+  created_at {time} NOT NULL DEFAULT CURRENT_TIMESTAMP
+);
+CREATE TABLE job_queue_pauses (
+  queue_name text NOT NULL REFERENCES job_queues (name) ON DELETE CASCADE,
+  band smallint NOT NULL CHECK (band BETWEEN 0 AND 2),
+  paused_at {time} NOT NULL DEFAULT CURRENT_TIMESTAMP,
+  PRIMARY KEY (queue_name, band)
+);
+CREATE TABLE jobs (
+  id text PRIMARY KEY,
+  queue_name text NOT NULL REFERENCES job_queues (name),
+  status text NOT NULL DEFAULT 'queued'
+    CHECK (status IN ('queued', 'migrated_to_redis', 'running', 'completed', 'failed')),
+  priority integer NOT NULL DEFAULT 100,
+  payload {json} NOT NULL DEFAULT '{{}}',
+  attempt_count integer NOT NULL DEFAULT 0,
+  max_attempts integer NOT NULL DEFAULT 3,
+  run_at {time} NOT NULL DEFAULT CURRENT_TIMESTAMP,
+  started_at {time},
+  completed_at {time},
+  failed_at {time},
+  last_error_message text,
+  last_error_trace text,
+  created_at {time} NOT NULL DEFAULT CURRENT_TIMESTAMP,
+  updated_at {time} NOT NULL DEFAULT CURRENT_TIMESTAMP,
+  locked_by text,
+  lease_until {time},
+  cancel_requested boolean NOT NULL DEFAULT false,
+  band smallint GENERATED ALWAYS AS (
+    CASE WHEN priority <= 50 THEN 0 WHEN priority <= 150 THEN 1 ELSE 2 END) STORED,
+  phase smallint GENERATED ALWAYS AS (
+    CASE status WHEN 'running' THEN 1 WHEN 'completed' THEN 2 WHEN 'failed' THEN 3 ELSE 0 END
+  ) STORED
+);
+CREATE INDEX jobs_page ON jobs (queue_name, band, phase, created_at, id);
+CREATE INDEX jobs_all ON jobs (queue_name, band, created_at, id);
+CREATE INDEX jobs_claim ON jobs (queue_name, priority, run_at, id) WHERE status = 'queued';
+CREATE INDEX jobs_oldest ON jobs (queue_name, band, run_at) WHERE phase = 0;
+CREATE INDEX jobs_lease ON jobs (lease_until) WHERE status = 'running';
+CREATE INDEX jobs_completed ON jobs (completed_at) WHERE status = 'completed';
+CREATE INDEX jobs_failed ON jobs (failed_at) WHERE status = 'failed';
+CREATE TABLE job_logs (
+  id {serial},
+  job_id text NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+  status text NOT NULL CHECK (status IN ('attempting', 'success', 'retry', 'failed')),
+  log_message text,
+  stack_trace text,
+  attempt_number integer NOT NULL,
+  started_at {time} NOT NULL DEFAULT CURRENT_TIMESTAMP,
+  finished_at {time},
+  duration_ms integer
+);
+CREATE INDEX job_logs_job ON job_logs (job_id);
+CREATE TABLE job_progress (
+  job_id text PRIMARY KEY REFERENCES jobs (id) ON DELETE CASCADE,
+  total integer,
+  done integer NOT NULL DEFAULT 0,
+  failed integer NOT NULL DEFAULT 0,
+  outcome {json},
+  updated_at {time} NOT NULL DEFAULT CURRENT_TIMESTAMP
+);
+CREATE TABLE {counts} (
+  queue_name text NOT NULL,
+  band smallint NOT NULL,
+  metric smallint NOT NULL,
+  minute bigint NOT NULL DEFAULT 0,
+  n bigint NOT NULL,
+  PRIMARY KEY (queue_name, band, metric, minute)
+){without_rowid};
+"""
+
+_ADD = """
+  INSERT INTO job_counts (queue_name, band, metric, minute, n)
+  VALUES ({row}.queue_name, {row}.band, {metric}, {minute}, {n})
+  ON CONFLICT (queue_name, band, metric, minute) DO UPDATE SET n = n + excluded.n;
+"""
+
+
+def _sqlite_triggers() -> list[str]:
+    def add(row: str, n: int) -> str:
+        return _ADD.format(row=row, metric=f"{row}.phase", minute=0, n=n)
+
+    def finished(status: str, column: str, metric: int) -> str:
+        minute = f"CAST(strftime('%s', NEW.{column}) AS integer) / 60"
+        return f"""
+CREATE TRIGGER jobs_count_{status} AFTER UPDATE OF status ON jobs
+WHEN NEW.status = '{status}' AND OLD.status <> '{status}' AND NEW.{column} IS NOT NULL BEGIN
+{_ADD.format(row="NEW", metric=metric, minute=minute, n=1)}END"""
+
+    return [
+        f"CREATE TRIGGER jobs_count_insert AFTER INSERT ON jobs BEGIN {add('NEW', 1)} END",
+        f"CREATE TRIGGER jobs_count_delete AFTER DELETE ON jobs BEGIN {add('OLD', -1)} END",
+        f"""
+CREATE TRIGGER jobs_count_move AFTER UPDATE OF status, priority, queue_name ON jobs
+WHEN OLD.phase <> NEW.phase OR OLD.band <> NEW.band OR OLD.queue_name <> NEW.queue_name BEGIN
+{add("OLD", -1)} {add("NEW", 1)} END""",
+        finished("completed", "completed_at", 4),
+        finished("failed", "failed_at", 5),
+    ]
+
+
+POSTGRES = [
+    """
+CREATE TABLE job_count_deltas (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  queue_name text NOT NULL, band smallint NOT NULL, metric smallint NOT NULL,
+  minute bigint NOT NULL, n bigint NOT NULL
+)""",
+    """
+CREATE VIEW job_counts AS
+SELECT queue_name, band, metric, minute, sum(n)::bigint AS n
+FROM (SELECT queue_name, band, metric, minute, n FROM job_count_base
+      UNION ALL
+      SELECT queue_name, band, metric, minute, n FROM job_count_deltas) AS parts
+GROUP BY queue_name, band, metric, minute""",
+    # Only one session folds at a time; the others go on. Minutes are kept for two hours.
+    """
+CREATE FUNCTION fold_job_counts() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  IF NOT pg_try_advisory_xact_lock(hashtext('job_count_deltas')) THEN RETURN; END IF;
+  WITH gone AS (
+    DELETE FROM job_count_deltas RETURNING queue_name, band, metric, minute, n
+  )
+  INSERT INTO job_count_base AS base (queue_name, band, metric, minute, n)
+  SELECT queue_name, band, metric, minute, sum(n) FROM gone GROUP BY 1, 2, 3, 4
+  ON CONFLICT (queue_name, band, metric, minute) DO UPDATE SET n = base.n + excluded.n;
+  DELETE FROM job_count_base
+  WHERE minute > 0 AND minute < extract(epoch FROM now())::bigint / 60 - 120;
+END $$""",
+    # A statement now and then folds on its own account: no process has to be there to do it.
+    """
+CREATE FUNCTION count_jobs() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF TG_OP = 'INSERT' THEN
+    INSERT INTO job_count_deltas (queue_name, band, metric, minute, n)
+    SELECT queue_name, band, phase, 0, count(*) FROM fresh GROUP BY 1, 2, 3;
+  ELSIF TG_OP = 'DELETE' THEN
+    INSERT INTO job_count_deltas (queue_name, band, metric, minute, n)
+    SELECT queue_name, band, phase, 0, -count(*) FROM stale GROUP BY 1, 2, 3;
+  ELSE
+    INSERT INTO job_count_deltas (queue_name, band, metric, minute, n)
+    SELECT queue_name, band, metric, minute, sum(n) FROM (
+      SELECT queue_name, band, phase AS metric, 0::bigint AS minute, 1 AS n FROM fresh
+      UNION ALL SELECT queue_name, band, phase, 0, -1 FROM stale
+      UNION ALL
+      SELECT f.queue_name, f.band, 4, extract(epoch FROM f.completed_at)::bigint / 60, 1
+      FROM fresh f JOIN stale s USING (id)
+      WHERE f.status = 'completed' AND s.status <> 'completed' AND f.completed_at IS NOT NULL
+      UNION ALL
+      SELECT f.queue_name, f.band, 5, extract(epoch FROM f.failed_at)::bigint / 60, 1
+      FROM fresh f JOIN stale s USING (id)
+      WHERE f.status = 'failed' AND s.status <> 'failed' AND f.failed_at IS NOT NULL
+    ) AS moves GROUP BY 1, 2, 3, 4 HAVING sum(n) <> 0;
+  END IF;
+  IF random() < 0.005 THEN PERFORM fold_job_counts(); END IF;
+  RETURN NULL;
+END $$""",
+    """
+CREATE TRIGGER jobs_count_insert AFTER INSERT ON jobs
+REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION count_jobs()""",
+    """
+CREATE TRIGGER jobs_count_delete AFTER DELETE ON jobs
+REFERENCING OLD TABLE AS stale FOR EACH STATEMENT EXECUTE FUNCTION count_jobs()""",
+    """
+CREATE TRIGGER jobs_count_move AFTER UPDATE ON jobs
+REFERENCING NEW TABLE AS fresh OLD TABLE AS stale
+FOR EACH STATEMENT EXECUTE FUNCTION count_jobs()""",
+]
+
+
+def upgrade() -> None:
+    postgres = op.get_bind().dialect.name == "postgresql"
+    ddl = TABLES.format(
+        time="timestamptz" if postgres else "timestamp",
+        json="jsonb" if postgres else "json",
+        serial="bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY"
+        if postgres
+        else "integer PRIMARY KEY",
+        counts="job_count_base" if postgres else "job_counts",
+        without_rowid="" if postgres else " WITHOUT ROWID",
+    )
+    for statement in filter(str.strip, ddl.split(";\n")):
+        op.get_bind().exec_driver_sql(statement)
+    for statement in POSTGRES if postgres else _sqlite_triggers():
+        op.get_bind().exec_driver_sql(statement)

@@ -1,0 +1,62 @@
+"""Fixtures that every suite shares: real servers (one of each per test process), databases."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+import servers
+from quarterdeck.app import MIGRATIONS
+from quarterdeck.state import Database, migrate, open_database
+
+DATABASES = ("sqlite", "postgresql")
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[servers.PostgresServer]:
+    """One PostgreSQL server for the whole test process."""
+    with servers.postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[servers.RedisServer]:
+    """One Redis server for the whole test process; tests use keys or databases of their own."""
+    with servers.redis() as server:
+        yield server
+
+
+@pytest.fixture(params=DATABASES)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty, migrated database; each test runs once per engine."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'state.sqlite3'}"
+    else:
+        server: servers.PostgresServer = request.getfixturevalue("postgres_server")
+        url = server.create_database()
+    migrate(url, MIGRATIONS)
+    return url
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """An open, migrated database; each test runs once per engine."""
+    opened = open_database(database_url, "state")
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """The URL of an empty, migrated SQLite database."""
+    url = f"sqlite:///{tmp_path / 'state.sqlite3'}"
+    migrate(url, MIGRATIONS)
+    return url
+
+
+@pytest.fixture
+async def sqlite_database(sqlite_url: str) -> AsyncIterator[Database]:
+    """An open, migrated SQLite database."""
+    opened = open_database(sqlite_url, "state")
+    yield opened
+    await opened.close()
