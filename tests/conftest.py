@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 import servers
-from quarterdeck.app import MIGRATIONS
 from quarterdeck.state import Database, migrate, open_database
+from servers import MIGRATIONS
 
 DATABASES = ("sqlite", "postgresql")
 

@@ -12,6 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from quarterdeck import access, work
+
+MIGRATIONS = tuple(Path(room.__path__[0]) / "migrations" for room in (work, access))
+
 
 def free_port() -> int:
     """A TCP port on loopback that nobody listens on."""

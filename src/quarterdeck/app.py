@@ -1,8 +1,285 @@
 """The composition root: the only caller of constructors."""
 
+import asyncio
+import logging
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
+from typing import Any, Protocol
+
+import uvicorn
+from litestar.types import ASGIApp
+from sqlalchemy import select
+from sqlalchemy.engine import make_url
 
 from quarterdeck import access, work
+from quarterdeck.access.audit import AuditTrail
+from quarterdeck.access.idempotency import IdempotencyKeys
+from quarterdeck.access.jwt import JwtVerifier
+from quarterdeck.access.service import Authenticator
+from quarterdeck.access.tokens import TokenStore
+from quarterdeck.api.application import Services, build
+from quarterdeck.config import Settings, decode_options
+from quarterdeck.core.errors import ConfigError
+from quarterdeck.journal import configure_logging
+from quarterdeck.net.http import HttpClient
+from quarterdeck.queues.adapters import engine_factory
+from quarterdeck.queues.operations import OPERATIONS_QUEUE, BulkOperations
+from quarterdeck.queues.ports import Engine, SqlDatabase
+from quarterdeck.queues.rules import Redactor
+from quarterdeck.queues.service import QueueService
+from quarterdeck.state import Database, DataDirLock, migrate, open_database
+from quarterdeck.work.store import WorkStore
+from quarterdeck.work.worker import Worker, WorkerOptions
+
+log = logging.getLogger("quarterdeck.server")
 
 MIGRATIONS = tuple(Path(room.__path__[0]) / "migrations" for room in (work, access))
 """Schema versions of every room that keeps state."""
+
+OWN_SOURCE = "quarterdeck"
+"""The source that shows our own background work among all other queues."""
+
+
+class Companion(Protocol):
+    """Something that runs beside the server, such as the demo platform."""
+
+    def source(self) -> dict[str, Any]:
+        """Its entry for `[[queues.sources]]`."""
+        ...
+
+    async def start(self) -> None:
+        """Start it."""
+        ...
+
+    async def stop(self) -> None:
+        """Stop it and wait until it is gone."""
+        ...
+
+
+class Toolbox:
+    """What adapters may ask for while they are built."""
+
+    def open_sql(self, url: str, name: str) -> SqlDatabase:
+        """See `ports.Toolbox`."""
+        return open_database(url, name)
+
+    def build(self, kind: str, source: str, options: Mapping[str, Any]) -> Engine:
+        """See `ports.Toolbox`."""
+        factory = engine_factory(kind)
+        given = {"name": source, "kind": kind, **options}
+        return factory(source, decode_options(given, factory.Options, f"source {source}"), self)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that is put together; `application` answers, `worker` does the background work."""
+
+    application: ASGIApp
+    worker: Worker
+    closing: AsyncExitStack
+
+    async def close(self) -> None:
+        """Give everything back."""
+        await self.closing.aclose()
+
+
+def state_url(settings: Settings) -> str:
+    """The state database: as configured, or a SQLite file in the data directory."""
+    return settings.state.url or f"sqlite:///{_data_dir(settings) / 'quarterdeck.sqlite3'}"
+
+
+def migrate_state(settings: Settings) -> str:
+    """Bring the state database to the newest schema; gives its URL without the password."""
+    url = state_url(settings)
+    migrate(url, MIGRATIONS)
+    return make_url(url).render_as_string(hide_password=True)
+
+
+@asynccontextmanager
+async def open_tokens(settings: Settings) -> AsyncIterator[TokenStore]:
+    """The token store of these settings; works while a server runs."""
+    await asyncio.to_thread(migrate_state, settings)
+    database = open_database(state_url(settings), "state")
+    try:
+        yield TokenStore(database, _token_key(settings))
+    finally:
+        await database.close()
+
+
+def check_settings(settings: Settings) -> None:
+    """Everything that a start would refuse, without starting.
+
+    Raises:
+        ConfigError: naming the key and what was expected.
+    """
+    _engines(settings, [])
+    _require_shared_secret(settings)
+    if settings.access.jwt.issuer:
+        JwtVerifier(settings.access.jwt, HttpClient().get_bytes)
+
+
+def compose(settings: Settings, extra_sources: list[dict[str, Any]] | None = None) -> Server:
+    """Put a server together. The state database must have been migrated."""
+    _require_shared_secret(settings)
+    closing = AsyncExitStack()
+    state = open_database(state_url(settings), "state")
+    closing.push_async_callback(state.close)
+    engines = _engines(settings, extra_sources or [])
+    queues = QueueService(engines, Redactor(settings.queues.redact_keys))
+    closing.push_async_callback(queues.close)
+    store = WorkStore(state)
+    operations = BulkOperations(queues, store)
+    idempotency = IdempotencyKeys(state)
+    services = Services(
+        queues=queues,
+        operations=operations,
+        authenticator=_authenticator(settings, state, closing),
+        trail=AuditTrail(state),
+        idempotency=idempotency,
+        checks={"state": lambda: _ping(state)},
+    )
+    worker = Worker(
+        store,
+        {OPERATIONS_QUEUE: operations.run},
+        WorkerOptions(
+            concurrency=settings.work.concurrency,
+            lease_s=settings.work.lease_s,
+            keep_finished=timedelta(days=settings.work.keep_finished_days),
+        ),
+    )
+    return Server(build(services, settings), worker, closing)
+
+
+def serve(settings: Settings, demo: Companion | None = None) -> int:
+    """Migrate, take the data directory, answer until SIGTERM or SIGINT; gives the exit code.
+
+    Raises:
+        ConfigError: the settings, the data directory or the port do not allow a start.
+    """
+    configure_logging(settings.server.log_format, settings.server.log_level)
+    with DataDirLock(_data_dir(settings)), _listener(settings) as listener:
+        migrate_state(settings)
+        host, port = listener.getsockname()[:2]
+        shown = f"[{host}]" if ":" in host else host
+        log.info("Quarterdeck listens on http://%s:%s", shown, port)
+        asyncio.run(_run(settings, listener, demo))
+    return 0
+
+
+async def _run(settings: Settings, listener: socket.socket, demo: Companion | None) -> None:
+    server = compose(settings, [demo.source()] if demo else [])
+    http = uvicorn.Server(
+        uvicorn.Config(
+            server.application,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+            proxy_headers=False,
+            timeout_graceful_shutdown=settings.server.shutdown_grace_s,
+        )
+    )
+    stop = asyncio.Event()
+    working = asyncio.create_task(server.worker.run(stop))
+    try:
+        if demo:
+            await demo.start()
+        await http.serve(sockets=[listener])
+    finally:
+        log.info("stopping: what runs is finished first")
+        stop.set()
+        if demo:
+            await demo.stop()
+        await _finished(working, settings.server.shutdown_grace_s)
+        await server.close()
+
+
+async def _finished(working: "asyncio.Task[None]", grace_s: float) -> None:
+    """Wait for running jobs; one that outlasts the grace is picked up after its lease."""
+    done, _ = await asyncio.wait([working], timeout=grace_s)
+    if not done:
+        log.warning("a background job did not finish in %s s; it will be run again", grace_s)
+        working.cancel()
+        await asyncio.wait([working], timeout=5)
+
+
+def _engines(settings: Settings, extra: list[dict[str, Any]]) -> dict[str, Engine]:
+    toolbox = Toolbox()
+    own = toolbox.build("sql", OWN_SOURCE, {"url": state_url(settings)})
+    engines = {OWN_SOURCE: own}
+    for index, entry in enumerate([*settings.queues.sources, *extra]):
+        where = f"queues.sources[{index}]"
+        name, kind = entry.get("name"), entry.get("kind")
+        if not isinstance(name, str) or not name or name in engines:
+            raise ConfigError(f"{where}.name: expected a name that no other source has.")
+        try:
+            factory = engine_factory(str(kind))
+            options = decode_options(entry, factory.Options, where)
+        except ConfigError as error:
+            raise ConfigError(f"{where} ('{name}'): {error.message}") from None
+        engines[name] = factory(name, options, toolbox)
+    return engines
+
+
+def _authenticator(settings: Settings, state: Database, closing: AsyncExitStack) -> Authenticator:
+    jwt = None
+    if settings.access.jwt.issuer:
+        client = HttpClient()
+        closing.push_async_callback(client.close)
+        jwt = JwtVerifier(settings.access.jwt, client.get_bytes)
+    return Authenticator(TokenStore(state, _token_key(settings)), jwt)
+
+
+async def _ping(database: Database) -> None:
+    await database.read(lambda connection: connection.execute(select(1)).scalar(), timeout_s=2.0)
+
+
+def _data_dir(settings: Settings) -> Path:
+    return Path(settings.server.data_dir).resolve()
+
+
+def _require_shared_secret(settings: Settings) -> None:
+    if settings.state.url and not settings.access.secret:
+        raise ConfigError(
+            "access.secret: a shared state database needs a shared secret, or each server would "
+            "refuse the others' tokens. Set QUARTERDECK_ACCESS_SECRET_FILE."
+        )
+
+
+def _token_key(settings: Settings) -> bytes:
+    """The configured secret, or one that is made once and kept beside the data."""
+    if settings.access.secret:
+        return settings.access.secret.encode()
+    path = _data_dir(settings) / "secret.key"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return bytes.fromhex(path.read_text())
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_hex(32))
+    return bytes.fromhex(path.read_text())
+
+
+def _listener(settings: Settings) -> socket.socket:
+    host, port = settings.server.host, settings.server.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise ConfigError(
+            f"Cannot listen on {host} port {port}: {error.strerror}. "
+            "Choose another with --host and --port."
+        ) from None
+
+
+__all__ = [
+    "MIGRATIONS", "Companion", "Server", "check_settings", "compose", "migrate_state",
+    "open_tokens", "serve", "state_url",
+]  # fmt: skip

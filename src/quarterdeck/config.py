@@ -28,14 +28,18 @@ SHORT_NAMES = {
 CLIENT_NAMES = frozenset({"QUARTERDECK_URL", "QUARTERDECK_TOKEN", "QUARTERDECK_CONFIG"})
 """Read by the command line's clients; not settings of the server."""
 
+FILE_ONLY = frozenset({"queues.sources", "access.jwt.roles"})
+"""Tables: no single variable could hold them."""
+
 SECRET_KEYS = frozenset({"secret", "url", "redis_url", "password"})
 """Keys whose values `config check` never prints."""
 
+_RATE_EXAMPLE = "a rate such as 100/minute"
 Rate = Annotated[
     str,
     Meta(
-        pattern=r"^\d+/(\d+ ?)?(second|minute|hour|day)s?$",
-        description="a rate such as 100/minute",
+        pattern=r"^[1-9][0-9]*/([1-9][0-9]* ?)?(second|minute|hour|day)s?\Z",
+        description=_RATE_EXAMPLE,
     ),
 ]
 
@@ -143,29 +147,38 @@ def load(path: Path | None = None, flags: Mapping[str, object] | None = None) ->
         if value is not None:
             _put(tree, key, value)
             origins[key] = f"--{key.rsplit('.', 1)[-1].replace('_', '-')}"
-    resolved = _resolve(tree, path, "", text)
     try:
+        resolved = _resolve(tree, path, "", text)
         return msgspec.convert(resolved, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise ConfigError(_explain(str(error), path, text, origins)) from None
+    except RecursionError:
+        raise ConfigError(f"{path}: the tables are nested too deeply.") from None
 
 
-def decode_options(source: Mapping[str, Any], options: type[Any], where: str) -> Any:
+def decode_options(
+    source: Mapping[str, Any], options: type[Any], where: str, path: Path | None = None
+) -> Any:
     """Decode the adapter's own keys of one `[[queues.sources]]` entry into its options struct.
 
+    `where` is the entry's key (`queues.sources[1]`), `path` the file that was loaded, if any.
+
     Raises:
-        ConfigError: naming the key below `where` and what was expected.
+        ConfigError: naming the key below `where`, the file's line and what was expected.
     """
     try:
         return msgspec.convert(source, options, strict=False)
     except msgspec.ValidationError as error:
         message, key = _split(str(error))
-        raise ConfigError(f"{where}{'.' + key if key else ''}: {message}") from None
+        full = f"{where}.{key}" if key else where
+        place = f" ({_place(path, _read(path), full)})" if path else ""
+        raise ConfigError(f"{full}{place}: {message}.") from None
 
 
 def masked(settings: Settings) -> dict[str, Any]:
     """The tree as plain data, with every secret replaced by `***`."""
-    return _mask(msgspec.to_builtins(settings))
+    tree: dict[str, Any] = _mask(msgspec.to_builtins(settings))
+    return tree
 
 
 def client_environment() -> tuple[str, str]:
@@ -185,8 +198,7 @@ def _mask(value: Any, key: str = "") -> Any:
         return {k: _mask(v, k) for k, v in value.items()}
     if isinstance(value, list):
         return [_mask(item, key) for item in value]
-    hidden = isinstance(value, str) and value and key.lower() in SECRET_KEYS
-    return "***" if hidden else value
+    return "***" if value != "" and key.lower() in SECRET_KEYS else value
 
 
 def _read(path: Path) -> str:
@@ -201,7 +213,8 @@ def _read(path: Path) -> str:
 def _parse(text: str, path: Path | None) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
+        # Besides its own error: an integer of 5,000 digits, a thousand brackets.
         raise ConfigError(f"{path} is not valid TOML: {error}.") from None
 
 
@@ -250,7 +263,7 @@ def _all_keys() -> dict[str, str]:
                     names[PREFIX + dotted.replace(".", "_").upper()] = dotted
             else:
                 names[f"{PREFIX}{section}_{key}".upper()] = f"{section}.{key}"
-    return names
+    return {name: key for name, key in names.items() if key not in FILE_ONLY}
 
 
 def setting_names() -> dict[str, str]:
@@ -265,7 +278,10 @@ def _key_of(variable: str) -> str | None:
 def _put(tree: dict[str, Any], dotted: str, value: object) -> None:
     *sections, key = dotted.split(".")
     for section in sections:
-        tree = tree.setdefault(section, {})
+        below = tree.setdefault(section, {})
+        if not isinstance(below, dict):
+            raise ConfigError(f"{section}: expected a table, [{section}], not a value.")
+        tree = below
     tree[key] = value
 
 
@@ -291,7 +307,7 @@ def _resolve(value: Any, path: Path | None, key: str, text: str) -> Any:
 def _file_value(name: str, what: str) -> str:
     try:
         return Path(name).read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{what} names the file {name}, which cannot be read: {error}.") from None
 
 
@@ -306,12 +322,14 @@ def _split(message: str) -> tuple[str, str]:
     if unknown:
         name = unknown.group(1)
         return "there is no such setting", f"{key}.{name}" if key else name
+    if "matching regex" in text:
+        return f"expected {_RATE_EXAMPLE}", key
     return text[0].lower() + text[1:], key
 
 
 def _explain(raw: str, path: Path | None, text: str, origins: Mapping[str, str]) -> str:
     message, key = _split(raw)
-    place = origins.get(key) or _place(path, text, key)
+    place = origins.get(key.partition("[")[0]) or _place(path, text, key)
     return f"{key or 'settings'} ({place}): {message}."
 
 
@@ -326,7 +344,7 @@ def _line_of(text: str, dotted: str) -> int | None:
     tomllib keeps no positions; headers and `key =` lines are enough for every ordinary file.
     """
     table, seen, best = "", dict[str, int](), None
-    plain = re.sub(r"\[(\d+)\]", r".\1", dotted)
+    plain = re.sub(r"\[([\d.]+)\]", r".\1", dotted)  # msgspec calls a dict's value [...]
     for number, line in enumerate(text.splitlines(), 1):
         header = re.match(r"\s*(\[\[?)\s*([^\]]+?)\s*\]", line)
         if header:

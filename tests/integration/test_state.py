@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import Connection, text
 
 import servers
-from quarterdeck.app import MIGRATIONS
 from quarterdeck.core.errors import ConfigError, SourceUnavailable
 from quarterdeck.state import Database, DataDirLock, migrate, open_database
+from servers import MIGRATIONS
 
 INSERT = text("INSERT INTO job_queues (name) VALUES (:name)")
 NAMES = text("SELECT name FROM job_queues ORDER BY name")

@@ -7,6 +7,8 @@ from quarterdeck.state.types import UtcDateTime
 
 metadata = MetaData()
 
+_Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+
 tokens = Table(
     "tokens",
     metadata,
@@ -34,7 +36,7 @@ audit = Table(
     Column("ip_address", Text),
     Column("user_agent", Text),
     Column("request_id", Text, nullable=False),
-    Column("detail", JSON().with_variant(JSONB(), "postgresql")),
+    Column("detail", _Json),
 )
 
 idempotency_keys = Table(
@@ -43,8 +45,9 @@ idempotency_keys = Table(
     Column("principal", Text, primary_key=True),
     Column("key", Text, primary_key=True),
     Column("fingerprint", LargeBinary, nullable=False),
+    Column("claim", Text, nullable=False),
     Column("claimed_at", UtcDateTime, nullable=False),
     Column("status", Integer),
-    Column("headers", JSON().with_variant(JSONB(), "postgresql")),
+    Column("headers", _Json),
     Column("body", LargeBinary),
 )

@@ -38,7 +38,10 @@ class JobFilter(Protocol):
     Payloads are compared as they are shown, redacted: a search must not tell a secret.
     """
 
-    needle: str
+    @property
+    def needle(self) -> str:
+        """The text, as the user gave it."""
+        ...
 
     def accepts(self, payload: Any, error_message: str | None) -> bool:
         """Whether the needle is in the redacted payload or in the error message."""

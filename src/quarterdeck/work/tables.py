@@ -10,14 +10,16 @@ minute since the epoch. On PostgreSQL it is a view over a base table and an appe
 table, so that no two workers ever wait for one counter row; `fold_job_counts()` merges them.
 """
 
+import json
 from enum import IntEnum
+from typing import Any
 
 from sqlalchemy import (
-    JSON,
     BigInteger,
     Boolean,
     Column,
     Computed,
+    Dialect,
     Integer,
     MetaData,
     SmallInteger,
@@ -25,10 +27,37 @@ from sqlalchemy import (
     Text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from quarterdeck.state.types import UtcDateTime
 
 metadata = MetaData()
+
+
+class Json(TypeDecorator[Any]):
+    """JSON data: `jsonb` on PostgreSQL, text on SQLite. None is JSON's `null`.
+
+    SQLAlchemy's own type writes `\\u00fc` for `ü`, which no text search in SQLite would find.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """The column's type on this database."""
+        return dialect.type_descriptor(JSONB() if dialect.name == "postgresql" else Text())
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        """Encode for SQLite; `jsonb` encodes itself."""
+        if dialect.name == "postgresql":
+            return value
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        """Decode what SQLite gives."""
+        if dialect.name == "postgresql" or value is None:
+            return value
+        return json.loads(value)
 
 
 class Metric(IntEnum):
@@ -66,7 +95,7 @@ jobs = Table(
     Column("queue_name", Text, nullable=False),
     Column("status", Text, nullable=False),
     Column("priority", Integer, nullable=False),
-    Column("payload", JSON().with_variant(JSONB(), "postgresql"), nullable=False),
+    Column("payload", Json, nullable=False),
     Column("attempt_count", Integer, nullable=False),
     Column("max_attempts", Integer, nullable=False),
     Column("run_at", UtcDateTime, nullable=False),
@@ -105,7 +134,7 @@ job_progress = Table(
     Column("total", Integer),
     Column("done", Integer, nullable=False),
     Column("failed", Integer, nullable=False),
-    Column("outcome", JSON().with_variant(JSONB(), "postgresql")),
+    Column("outcome", Json),
     Column("updated_at", UtcDateTime, nullable=False),
 )
 

@@ -28,18 +28,20 @@ CREATE TABLE audit (
   role text NOT NULL,
   action text NOT NULL,
   resource text NOT NULL,
-  outcome text NOT NULL,
+  outcome text NOT NULL CHECK (outcome IN ('started', 'ok', 'denied', 'failed')),
   status integer,
   ip_address text,
   user_agent text,
   request_id text NOT NULL,
   detail {json}
 );
-CREATE INDEX audit_at ON audit (at);
+CREATE INDEX audit_principal ON audit (principal, id);
+CREATE INDEX audit_action ON audit (action, id);
 CREATE TABLE idempotency_keys (
   principal text NOT NULL,
   key text NOT NULL,
   fingerprint {bytes} NOT NULL,
+  claim text NOT NULL,
   claimed_at {time} NOT NULL,
   status integer,
   headers {json},

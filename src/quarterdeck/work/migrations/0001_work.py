@@ -24,12 +24,12 @@ CREATE TABLE job_queue_pauses (
   PRIMARY KEY (queue_name, band)
 );
 CREATE TABLE jobs (
-  id text PRIMARY KEY,
+  id text NOT NULL PRIMARY KEY,
   queue_name text NOT NULL REFERENCES job_queues (name),
   status text NOT NULL DEFAULT 'queued'
     CHECK (status IN ('queued', 'migrated_to_redis', 'running', 'completed', 'failed')),
   priority integer NOT NULL DEFAULT 100,
-  payload {json} NOT NULL DEFAULT '{{}}',
+  payload {json} NOT NULL DEFAULT '{{}}'{check_json},
   attempt_count integer NOT NULL DEFAULT 0,
   max_attempts integer NOT NULL DEFAULT 3,
   run_at {time} NOT NULL DEFAULT CURRENT_TIMESTAMP,
@@ -86,6 +86,17 @@ CREATE TABLE {counts} (
 ){without_rowid};
 """
 
+# A foreign row may write 2025-12-04T10:00:00Z. Times are compared as text here: brought into the
+# form of CURRENT_TIMESTAMP, it runs when it should and not a day later.
+SQLITE_FOREIGN_TIMES = """
+CREATE TRIGGER jobs_times AFTER INSERT ON jobs
+WHEN substr(NEW.run_at, 11, 1) = 'T' OR substr(NEW.created_at, 11, 1) = 'T' BEGIN
+  UPDATE jobs SET
+    run_at = coalesce(strftime('%Y-%m-%d %H:%M:%f', run_at), run_at),
+    created_at = coalesce(strftime('%Y-%m-%d %H:%M:%f', created_at), created_at)
+  WHERE id = NEW.id;
+END"""
+
 _ADD = """
   INSERT INTO job_counts (queue_name, band, metric, minute, n)
   VALUES ({row}.queue_name, {row}.band, {metric}, {minute}, {n})
@@ -97,12 +108,18 @@ def _sqlite_triggers() -> list[str]:
     def add(row: str, n: int) -> str:
         return _ADD.format(row=row, metric=f"{row}.phase", minute=0, n=n)
 
-    def finished(status: str, column: str, metric: int) -> str:
-        minute = f"CAST(strftime('%s', NEW.{column}) AS integer) / 60"
+    def finished(status: str, column: str, metric: int) -> tuple[str, str]:
+        seconds = f"strftime('%s', NEW.{column})"
+        minute = f"CAST({seconds} AS integer) / 60"
+        add_minute = _ADD.format(row="NEW", metric=metric, minute=minute, n=1)
+        is_new = f"NEW.status = '{status}' AND {seconds} IS NOT NULL"
         return f"""
 CREATE TRIGGER jobs_count_{status} AFTER UPDATE OF status ON jobs
-WHEN NEW.status = '{status}' AND OLD.status <> '{status}' AND NEW.{column} IS NOT NULL BEGIN
-{_ADD.format(row="NEW", metric=metric, minute=minute, n=1)}END"""
+WHEN {is_new} AND OLD.status <> '{status}' BEGIN
+{add_minute}END""", f"""
+CREATE TRIGGER jobs_count_new_{status} AFTER INSERT ON jobs
+WHEN {is_new} BEGIN
+{add_minute}END"""
 
     return [
         f"CREATE TRIGGER jobs_count_insert AFTER INSERT ON jobs BEGIN {add('NEW', 1)} END",
@@ -111,8 +128,9 @@ WHEN NEW.status = '{status}' AND OLD.status <> '{status}' AND NEW.{column} IS NO
 CREATE TRIGGER jobs_count_move AFTER UPDATE OF status, priority, queue_name ON jobs
 WHEN OLD.phase <> NEW.phase OR OLD.band <> NEW.band OR OLD.queue_name <> NEW.queue_name BEGIN
 {add("OLD", -1)} {add("NEW", 1)} END""",
-        finished("completed", "completed_at", 4),
-        finished("failed", "failed_at", 5),
+        *finished("completed", "completed_at", 4),
+        *finished("failed", "failed_at", 5),
+        SQLITE_FOREIGN_TIMES,
     ]
 
 
@@ -150,7 +168,13 @@ CREATE FUNCTION count_jobs() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   IF TG_OP = 'INSERT' THEN
     INSERT INTO job_count_deltas (queue_name, band, metric, minute, n)
-    SELECT queue_name, band, phase, 0, count(*) FROM fresh GROUP BY 1, 2, 3;
+    SELECT queue_name, band, phase, 0, count(*) FROM fresh GROUP BY 1, 2, 3
+    UNION ALL
+    SELECT queue_name, band, 4, floor(extract(epoch FROM completed_at) / 60)::bigint, count(*)
+    FROM fresh WHERE status = 'completed' AND completed_at IS NOT NULL GROUP BY 1, 2, 4
+    UNION ALL
+    SELECT queue_name, band, 5, floor(extract(epoch FROM failed_at) / 60)::bigint, count(*)
+    FROM fresh WHERE status = 'failed' AND failed_at IS NOT NULL GROUP BY 1, 2, 4;
   ELSIF TG_OP = 'DELETE' THEN
     INSERT INTO job_count_deltas (queue_name, band, metric, minute, n)
     SELECT queue_name, band, phase, 0, -count(*) FROM stale GROUP BY 1, 2, 3;
@@ -160,11 +184,11 @@ BEGIN
       SELECT queue_name, band, phase AS metric, 0::bigint AS minute, 1 AS n FROM fresh
       UNION ALL SELECT queue_name, band, phase, 0, -1 FROM stale
       UNION ALL
-      SELECT f.queue_name, f.band, 4, extract(epoch FROM f.completed_at)::bigint / 60, 1
+      SELECT f.queue_name, f.band, 4, floor(extract(epoch FROM f.completed_at) / 60)::bigint, 1
       FROM fresh f JOIN stale s USING (id)
       WHERE f.status = 'completed' AND s.status <> 'completed' AND f.completed_at IS NOT NULL
       UNION ALL
-      SELECT f.queue_name, f.band, 5, extract(epoch FROM f.failed_at)::bigint / 60, 1
+      SELECT f.queue_name, f.band, 5, floor(extract(epoch FROM f.failed_at) / 60)::bigint, 1
       FROM fresh f JOIN stale s USING (id)
       WHERE f.status = 'failed' AND s.status <> 'failed' AND f.failed_at IS NOT NULL
     ) AS moves GROUP BY 1, 2, 3, 4 HAVING sum(n) <> 0;
@@ -182,6 +206,20 @@ REFERENCING OLD TABLE AS stale FOR EACH STATEMENT EXECUTE FUNCTION count_jobs()"
 CREATE TRIGGER jobs_count_move AFTER UPDATE ON jobs
 REFERENCING NEW TABLE AS fresh OLD TABLE AS stale
 FOR EACH STATEMENT EXECUTE FUNCTION count_jobs()""",
+    # A claim holds the shared lock from before it looks at pauses to its commit; a pause takes it
+    # alone. So once a pause has committed, no claim from that band can follow, whoever paused.
+    """
+CREATE FUNCTION wait_for_claims() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM pg_advisory_xact_lock(hashtext('job_claims'));
+  RETURN NULL;
+END $$""",
+    """
+CREATE TRIGGER job_queue_pauses_wait BEFORE INSERT OR UPDATE ON job_queue_pauses
+FOR EACH STATEMENT EXECUTE FUNCTION wait_for_claims()""",
+    """
+CREATE TRIGGER job_queues_wait BEFORE UPDATE OF is_active ON job_queues
+FOR EACH STATEMENT EXECUTE FUNCTION wait_for_claims()""",
 ]
 
 
@@ -190,6 +228,8 @@ def upgrade() -> None:
     ddl = TABLES.format(
         time="timestamptz" if postgres else "timestamp",
         json="jsonb" if postgres else "json",
+        # jsonb refuses what is no JSON; here one such row would break every page and claim.
+        check_json="" if postgres else " CHECK (json_valid(payload))",
         serial="bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY"
         if postgres
         else "integer PRIMARY KEY",

@@ -1,0 +1,48 @@
+"""Routes of the audit trail."""
+
+from typing import Annotated
+
+from litestar import Router, get
+from litestar.params import Parameter
+
+from quarterdeck.access.audit import AuditTrail
+from quarterdeck.access.model import Right
+from quarterdeck.api.envelope import Envelope
+from quarterdeck.api.queues import Limit, Offset
+from quarterdeck.api.schemas import AuditItem, AuditList, pagination
+from quarterdeck.core.pagination import DEFAULT_LIMIT
+
+
+@get("/audit", opt={"right": Right.CHANGE}, operation_id="ListAudit", summary="Audit trail")
+async def list_audit(
+    trail: AuditTrail,
+    limit: Limit = DEFAULT_LIMIT,
+    offset: Offset = 0,
+    principal: Annotated[str | None, Parameter(description="Only what this principal did.")] = None,
+    action: Annotated[str | None, Parameter(description="Only this action.")] = None,
+) -> Envelope[AuditList]:
+    """Every change and every denied change, newest first: who, what, on what, from where."""
+    page = await trail.list_entries(limit, offset, principal=principal, action=action)
+    entries = [
+        AuditItem(
+            id=entry.id,
+            at=entry.at,
+            principal=entry.principal,
+            role=entry.role,
+            action=entry.action,
+            resource=entry.resource,
+            outcome=entry.outcome,
+            status=entry.status,
+            ip_address=entry.ip_address,
+            user_agent=entry.user_agent,
+            request_id=entry.request_id,
+            detail=entry.detail,
+        )
+        for entry in page.items
+    ]
+    return Envelope(AuditList(entries, pagination(page, limit, offset)))
+
+
+def router() -> Router:
+    """All routes of this room."""
+    return Router(path="/", tags=["Audit"], route_handlers=[list_audit])

@@ -1,0 +1,36 @@
+"""What we know of a request while it is being answered."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from litestar.types import Scope
+
+from quarterdeck.access.model import Principal
+
+KEY = "quarterdeck"
+
+
+@dataclass(slots=True)
+class RequestContext:
+    """One request. `principal` is set once the token has been checked."""
+
+    request_id: str
+    client_ip: str
+    principal: Principal | None = None
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    """Headers that the answer gets, whoever writes it."""
+
+
+def context_of(scope: Scope | Any) -> RequestContext:
+    """The context that the outermost layer put into the ASGI scope."""
+    context: RequestContext = scope[KEY]
+    return context
+
+
+def header(scope: Scope | Any, name: bytes) -> str | None:
+    """A request header's value; of repeated ones the first."""
+    for key, value in scope["headers"]:
+        if key == name:
+            text: str = value.decode("latin-1")
+            return text
+    return None

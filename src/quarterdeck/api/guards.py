@@ -1,0 +1,27 @@
+"""The one guard of all routes: reading wants the right to read, anything else the right to change.
+
+A route may ask for another right by `opt={"right": Right.ADMINISTER}`; it cannot ask for none.
+"""
+
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+
+from quarterdeck.access.model import Right, Role, has_right
+from quarterdeck.api.context import context_of
+from quarterdeck.core.errors import Forbidden, Unauthenticated
+
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def require_right(
+    connection: "ASGIConnection[object, object, object, object]", handler: BaseRouteHandler
+) -> None:
+    """Refuse a principal whose role does not hold the route's right; before any 404."""
+    principal = context_of(connection.scope).principal
+    if principal is None:
+        raise Unauthenticated("Send a token: Authorization: Bearer <token>.")
+    default = Right.READ if connection.scope["method"] in READING else Right.CHANGE
+    right: Right = handler.opt.get("right", default)
+    if not has_right(principal.role, right):
+        able = " or ".join(role.value for role in Role if has_right(role, right))
+        raise Forbidden(f"Your role '{principal.role}' may not do this; it takes the role {able}.")

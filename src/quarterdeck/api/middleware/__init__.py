@@ -1,0 +1,1 @@
+"""What happens around a known route: body, idempotency, audit, caching; in this order."""

@@ -1,0 +1,66 @@
+"""Every change leaves an audit row: opened before the change, closed with its outcome.
+
+A crash in between leaves the row as `started`: somebody must look. A change that cannot be
+recorded is not carried out. Routes name their action by `opt={"action": "queue.pause"}`.
+"""
+
+from urllib.parse import unquote
+
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from quarterdeck.access.audit import AuditTrail, NewAuditEntry
+from quarterdeck.api.context import context_of, header
+from quarterdeck.api.guards import READING
+
+
+class AuditLayer:
+    """Around every route that changes something, or that names an action."""
+
+    def __init__(self, app: ASGIApp, trail: AuditTrail) -> None:
+        self._app = app
+        self._trail = trail
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        context = context_of(scope)
+        handler = scope["route_handler"]  # type: ignore[typeddict-item]  # an http scope
+        method: str = scope["method"]  # type: ignore[typeddict-item]
+        action = handler.opt.get("action")
+        if context.principal is None or (method in READING and action is None):
+            await self._app(scope, receive, send)
+            return
+        entry = NewAuditEntry(
+            principal=context.principal.id,
+            role=context.principal.role.value,
+            action=action or f"{method} {scope.get('path_template')}",
+            resource=_resource(scope),
+            ip_address=context.client_ip,
+            user_agent=(header(scope, b"user-agent") or "")[:300] or None,
+            request_id=context.request_id,
+        )
+        audit_id = await self._trail.begin(entry)
+        status = 500
+
+        async def watch(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                await self._trail.finish(audit_id, _outcome(status), status)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watch)
+        except Exception:
+            await self._trail.finish(audit_id, "failed", 500)
+            raise
+
+
+def _resource(scope: Scope) -> str:
+    parts = [f"{name}={unquote(str(value))}" for name, value in scope["path_params"].items()]
+    return " ".join(parts)[:2000]
+
+
+def _outcome(status: int) -> str:
+    if status in {401, 403}:
+        return "denied"
+    return "ok" if status < 400 else "failed"

@@ -1,0 +1,314 @@
+"""What the API answers, field for field: the spec's fields first, our additions after them."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct
+
+from quarterdeck.core.pagination import Page, TotalKind
+from quarterdeck.queues.model import (
+    Attempt,
+    BulkAction,
+    Capabilities,
+    EngineHealth,
+    Job,
+    JobState,
+    PauseScope,
+    Priority,
+    Provenance,
+    QueueRef,
+    QueueStats,
+    QueueStatus,
+)
+from quarterdeck.queues.operations import Operation
+from quarterdeck.queues.rules import FailureGroup, encode_job_id, status_of
+from quarterdeck.queues.service import FailureGroups, QueueListing, QueueView
+
+
+class Source(Struct, frozen=True):
+    """A place that queues come from, and whether it answers."""
+
+    name: str
+    kind: str
+    health: EngineHealth
+    error: str | None
+
+
+class Queue(Struct, frozen=True):
+    """A queue. A count that cannot be had is null, never zero."""
+
+    name: str
+    priority: Priority
+    active_jobs: int | None
+    waiting_jobs: int | None
+    completed_last_hour: int | None
+    failed_jobs: int | None
+    status: QueueStatus
+    paused: bool | None
+    source: str
+    oldest_waiting_at: datetime | None
+    completed_last_hour_source: Provenance
+    warnings: Sequence[str]
+
+
+class QueueDetail(Queue, frozen=True):
+    """A queue and what can be done with it."""
+
+    completed_jobs: int | None
+    oldest_waiting_age_s: float | None
+    capabilities: Capabilities
+    source_state: Source
+
+
+class QueueList(Struct, frozen=True):
+    """All queues; a source that does not answer is named and its queues' counts are null."""
+
+    queues: list[Queue]
+    sources: list[Source]
+
+
+class JobFailure(Struct, frozen=True):
+    """The last failure of a job."""
+
+    message: str
+    stack_trace: str | None
+
+
+class JobItem(Struct, frozen=True):
+    """A job; secrets in its payload are masked."""
+
+    id: str
+    queue: str
+    status: JobState
+    payload: Any
+    error: JobFailure | None
+    attempts: int | None
+    created_at: datetime | None
+    updated_at: datetime | None
+    source: str
+    native_id: str
+    native_status: str | None
+    max_attempts: int | None
+    run_at: datetime | None
+    payload_error: str | None
+    location: str | None
+
+
+class JobDetail(JobItem, frozen=True):
+    """A job and its attempts, the first one first."""
+
+    history: Sequence[Attempt]
+
+
+class Pagination(Struct, frozen=True):
+    """Which slice this is. `total_kind` is `capped` when counting stopped early."""
+
+    total: int
+    limit: int
+    offset: int
+    total_kind: TotalKind
+
+
+class JobList(Struct, frozen=True):
+    """One page of jobs."""
+
+    jobs: list[JobItem]
+    pagination: Pagination
+
+
+class QueueChange(Struct, frozen=True):
+    """A pause or resume: what it really did, and how far it reaches."""
+
+    queue: str
+    status: str
+    timestamp: datetime
+    changed: bool
+    scope: PauseScope
+    durable: bool
+    affected: Sequence[str]
+    notes: Sequence[str]
+
+
+class JobRetry(Struct, frozen=True):
+    """The job is queued again. `attempts_reset` tells what really happened to its attempts."""
+
+    job_id: str
+    status: str
+    attempts_reset: bool
+
+
+class JobDeletion(Struct, frozen=True):
+    """The job is gone (`deleted`), or was asked to end (`cancel_requested`)."""
+
+    job_id: str
+    status: str
+
+
+class ErrorGroup(Struct, frozen=True):
+    """Failed jobs whose messages differ only in numbers, ids and addresses."""
+
+    fingerprint: str
+    count: int
+    sample_job_id: str
+    sample_message: str
+    first_failed_at: datetime | None
+    last_failed_at: datetime | None
+
+
+class ErrorGroupList(Struct, frozen=True):
+    """Kinds of failure, the most frequent first. `complete` is false when more were not read."""
+
+    groups: list[ErrorGroup]
+    examined: int
+    complete: bool
+
+
+class OperationState(Struct, frozen=True):
+    """A bulk operation and how far it is. Jobs that failed after `cutoff` are left alone."""
+
+    operation_id: str
+    action: BulkAction
+    queue: str
+    source: str
+    status: str
+    done: int
+    total: int | None
+    error: str | None
+    cutoff: datetime
+    requested_by: str
+    created_at: datetime
+    updated_at: datetime
+
+
+class AuditItem(Struct, frozen=True):
+    """Who did what, on what, from where, with which outcome."""
+
+    id: int
+    at: datetime
+    principal: str
+    role: str
+    action: str
+    resource: str
+    outcome: str
+    status: int | None
+    ip_address: str | None
+    user_agent: str | None
+    request_id: str
+    detail: Mapping[str, Any] | None
+
+
+class AuditList(Struct, frozen=True):
+    """One page of the audit trail, newest first."""
+
+    entries: list[AuditItem]
+    pagination: Pagination
+
+
+def queue_list(listing: QueueListing) -> QueueList:
+    """All queues as the API shows them."""
+    return QueueList(
+        queues=[Queue(**_queue(ref, stats)) for ref, stats in listing.queues],
+        sources=[Source(s.name, s.kind, s.health, s.error) for s in listing.sources],
+    )
+
+
+def queue_detail(view: QueueView, now: datetime) -> QueueDetail:
+    """One queue as the API shows it."""
+    oldest = view.stats.oldest_waiting_at
+    age = None if oldest is None else round(max(0.0, (now - oldest).total_seconds()), 3)
+    source = view.source
+    return QueueDetail(
+        **_queue(view.ref, view.stats),
+        completed_jobs=view.stats.completed,
+        oldest_waiting_age_s=age,
+        capabilities=view.capabilities,
+        source_state=Source(source.name, source.kind, source.health, source.error),
+    )
+
+
+def _queue(ref: QueueRef, stats: QueueStats) -> dict[str, Any]:
+    return {
+        "name": ref.name,
+        "priority": ref.priority,
+        "active_jobs": stats.active,
+        "waiting_jobs": stats.waiting,
+        "completed_last_hour": stats.completed_last_hour,
+        "failed_jobs": stats.failed,
+        "status": status_of(stats),
+        "paused": stats.paused,
+        "source": ref.source,
+        "oldest_waiting_at": stats.oldest_waiting_at,
+        "completed_last_hour_source": stats.completed_last_hour_source,
+        "warnings": stats.warnings,
+    }
+
+
+def job_list(page: Page[Job], limit: int, offset: int) -> JobList:
+    """One page of jobs as the API shows it."""
+    return JobList([JobItem(**_job(job)) for job in page.items], pagination(page, limit, offset))
+
+
+def job_detail(job: Job) -> JobDetail:
+    """One job as the API shows it."""
+    return JobDetail(**_job(job), history=job.history)
+
+
+def _job(job: Job) -> dict[str, Any]:
+    return {
+        "id": encode_job_id(job.ref),
+        "queue": job.queue,
+        "status": job.state,
+        "payload": job.payload,
+        "error": job.error and JobFailure(job.error.message, job.error.stack_trace),
+        "attempts": job.attempts,
+        "created_at": job.created_at,
+        "updated_at": job.updated_at,
+        "source": job.ref.source,
+        "native_id": job.ref.id,
+        "native_status": job.native_state,
+        "max_attempts": job.max_attempts,
+        "run_at": job.run_at,
+        "payload_error": job.payload_error,
+        "location": job.location,
+    }
+
+
+def pagination(page: Page[Any], limit: int, offset: int) -> Pagination:
+    """Which slice a page is."""
+    return Pagination(page.total, limit, offset, page.total_kind)
+
+
+def error_groups(found: FailureGroups) -> ErrorGroupList:
+    """Kinds of failure as the API shows them."""
+    groups = [_error_group(group) for group in found.groups]
+    return ErrorGroupList(groups, found.examined, found.is_complete)
+
+
+def _error_group(group: FailureGroup) -> ErrorGroup:
+    return ErrorGroup(
+        fingerprint=group.fingerprint,
+        count=group.count,
+        sample_job_id=encode_job_id(group.sample),
+        sample_message=group.sample_message,
+        first_failed_at=group.first_at,
+        last_failed_at=group.last_at,
+    )
+
+
+def operation_state(operation: Operation) -> OperationState:
+    """A bulk operation as the API shows it."""
+    return OperationState(
+        operation_id=operation.id,
+        action=operation.action,
+        queue=operation.queue,
+        source=operation.source,
+        status=operation.state,
+        done=operation.done,
+        total=operation.total,
+        error=operation.error,
+        cutoff=operation.cutoff,
+        requested_by=operation.requested_by,
+        created_at=operation.created_at,
+        updated_at=operation.updated_at,
+    )

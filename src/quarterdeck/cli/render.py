@@ -1,0 +1,144 @@
+"""What people see: tables and sentences. What servers say is shown, never obeyed.
+
+Unknown is `?`: nothing here turns it into a zero.
+"""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from quarterdeck.core.clock import utc_now
+
+UNKNOWN = "?"
+STYLES = {
+    "healthy": "green", "warning": "yellow", "critical": "bold red", "paused": "yellow",
+    "active": "cyan", "waiting": "yellow", "failed": "bold red", "completed": "green",
+    "revoked": "red", "expired": "yellow",
+}  # fmt: skip
+SHORTEST_TAIL = 24
+
+
+def safe(value: object) -> str:
+    """One printable line: control characters, which a terminal obeys, are shown as escapes."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode()
+        for char in str(value)
+    )
+
+
+def known(value: object) -> str:
+    """The value, or `?` when nobody knows it."""
+    return UNKNOWN if value is None else safe(value)
+
+
+def say(message: str) -> None:
+    """A sentence for the user on standard error."""
+    print(safe(message), file=sys.stderr)  # noqa: T201 - the command line's own output
+
+
+def print_json(data: object) -> None:
+    """For programs: plain ASCII, whatever the terminal's encoding."""
+    print(json.dumps(data, indent=2))  # noqa: T201 - the command line's own output
+
+
+def print_line(text: str) -> None:
+    """A sentence for the user on standard output."""
+    print(safe(text))  # noqa: T201 - the command line's own output
+
+
+def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], numbers: int = 0) -> None:
+    """A table without lines; the last `numbers` columns are right-aligned.
+
+    Cells are never wrapped or cut, so that what is in them can be copied. Only a last column named
+    `error` is cut to the width of a terminal.
+    """
+    console = Console(highlight=False)
+    widths = [max(map(_width, column)) for column in zip(headers, *rows, strict=True)]
+    if headers[-1] == "error" and console.is_terminal:
+        room = console.width - sum(widths[:-1]) - 2 * (len(headers) - 1)
+        widths[-1] = min(widths[-1], max(SHORTEST_TAIL, room))
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for index, header in enumerate(headers):
+        is_number = index >= len(headers) - numbers
+        table.add_column(header, no_wrap=True, justify="right" if is_number else "left")
+        table.columns[index].width = widths[index]
+    for row in rows:
+        table.add_row(*(Text(cell, STYLES.get(cell, "")) for cell in row))
+    # Wider than the terminal: it breaks the line itself, and a copied id is still whole.
+    console.width = max(console.width, sum(widths) + 2 * len(widths))
+    console.print(table, crop=False)
+
+
+def _width(cell: str) -> int:
+    return Text(cell).cell_len
+
+
+def span(seconds: float) -> str:
+    """A length of time for people: `45 s`, `12 min`, `3 h 20 min`, `2 d 4 h`."""
+    minutes = int(seconds // 60)
+    if minutes < 1:
+        return f"{int(seconds)} s"
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes // 1440} d {minutes % 1440 // 60} h"
+
+
+QUEUE_HEADERS = (
+    "queue", "status", "paused", "waiting", "active", "failed", "completed/h", "oldest",
+)  # fmt: skip
+
+
+def queue_row(queue: Mapping[str, Any]) -> list[str]:
+    """One line of the list of queues."""
+    paused = {True: "paused", False: "no"}.get(queue.get("paused"), UNKNOWN)
+    counts = ("waiting_jobs", "active_jobs", "failed_jobs", "completed_last_hour")
+    return [
+        known(queue.get("name")),
+        known(queue.get("status")),
+        paused,
+        *(known(queue.get(key)) for key in counts),
+        _oldest(queue),
+    ]
+
+
+def _oldest(queue: Mapping[str, Any]) -> str:
+    """How long the oldest job has been waiting; `-` when none is."""
+    age = queue.get("oldest_waiting_age_s")
+    if isinstance(age, int | float):
+        return span(age)
+    since = queue.get("oldest_waiting_at")
+    if isinstance(since, str):
+        try:
+            return span(max(0.0, (utc_now() - datetime.fromisoformat(since)).total_seconds()))
+        except (ValueError, TypeError):
+            return UNKNOWN
+    return "-" if queue.get("waiting_jobs") == 0 else UNKNOWN
+
+
+JOB_HEADERS = ("id", "status", "attempts", "created", "updated", "error")
+
+
+def job_row(job: Mapping[str, Any]) -> list[str]:
+    """One line of the list of jobs."""
+    error = job.get("error")
+    message = known(error.get("message")) if isinstance(error, dict) else ""
+    keys = ("id", "status", "attempts", "created_at", "updated_at")
+    return [*(known(job.get(key)) for key in keys), message]
+
+
+def page_line(shown: int, pagination: Mapping[str, Any]) -> str:
+    """Which part of all jobs a page is: `jobs 51-100 of 125`."""
+    offset, total = pagination.get("offset") or 0, known(pagination.get("total"))
+    if pagination.get("total_kind") == "capped":
+        total = f"at least {total}"
+    return (
+        f"jobs {offset + 1}-{offset + shown} of {total}" if shown else f"no jobs here, of {total}"
+    )

@@ -1,0 +1,142 @@
+"""Starts the sample platform beside the server, keeps it running, and takes it down again."""
+
+import asyncio
+import contextlib
+import logging
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+log = logging.getLogger("quarterdeck.demo")
+
+PROCESSES = ("producer", "mailer", "analyst")
+STOP_GRACE_S = 8.0
+FIRST_BACKOFF_S = 0.5
+LONGEST_BACKOFF_S = 30.0
+SETTLED_AFTER_S = 60.0
+STDERR_KEPT = 4096
+
+
+class DemoLauncher:
+    """The sample platform: a database of its own, and child processes that work on it.
+
+    `migrate` brings the database at a URL to the newest schema; `announce` runs once, when the
+    platform is up.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        seed: int,
+        migrate: Callable[[str], object],
+        announce: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._url = f"sqlite:///{(data_dir / 'demo' / 'platform.sqlite3').absolute()}"
+        self._seed = seed
+        self._migrate = migrate
+        self._announce = announce
+        self._stop = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def source(self) -> dict[str, Any]:
+        """The `[[queues.sources]]` entry that attaches the platform's queues."""
+        return {"name": "demo", "kind": "sql", "url": self._url}
+
+    async def start(self) -> None:
+        """Migrate the platform's database and start its processes.
+
+        Raises:
+            ConfigError: the database cannot be made.
+        """
+        await asyncio.to_thread(self._migrate, self._url)
+        log.info(
+            "the demo platform runs beside the server: all its data is sample data, seed %d",
+            self._seed,
+        )
+        for name in PROCESSES:
+            arguments = ("-m", f"quarterdeck.demo.{name}", self._url, str(self._seed))
+            child = Child(name, (sys.executable, *arguments), self._stop)
+            self._tasks.append(asyncio.create_task(child.keep_running()))
+        try:
+            await self._announce()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """End the processes; running jobs may finish for `STOP_GRACE_S`. Safe to repeat."""
+        self._stop.set()
+        await asyncio.gather(*self._tasks)
+        self._tasks.clear()
+
+
+class Child:
+    """One process that is started again, ever more slowly, when it dies."""
+
+    def __init__(self, name: str, command: tuple[str, ...], stop: asyncio.Event) -> None:
+        self._name = name
+        self._command = command
+        self._stop = stop
+
+    async def keep_running(self) -> None:
+        """Return once `stop` is set and the process has ended."""
+        clock = asyncio.get_running_loop().time
+        backoff_s = FIRST_BACKOFF_S
+        while not self._stop.is_set():
+            started = clock()
+            last_words = await self._run_once()
+            if self._stop.is_set():
+                return
+            if clock() - started > SETTLED_AFTER_S:
+                backoff_s = FIRST_BACKOFF_S
+            log.warning(
+                "the demo's %s has died (%s); it is started again in %.1f s",
+                self._name, last_words, backoff_s,
+            )  # fmt: skip
+            await self._pause(backoff_s)
+            backoff_s = min(2 * backoff_s, LONGEST_BACKOFF_S)
+
+    async def _run_once(self) -> str:
+        """Run the process until it dies or is to stop; its exit and the end of its errors."""
+        pipe = asyncio.subprocess.PIPE
+        try:
+            # A session of its own: Ctrl-C in the terminal is for the server, which stops us.
+            process = await asyncio.create_subprocess_exec(
+                *self._command, stdin=pipe, stdout=asyncio.subprocess.DEVNULL, stderr=pipe,
+                start_new_session=True,
+            )  # fmt: skip
+        except OSError as error:
+            return f"cannot be started: {error.strerror}"
+        try:
+            errors = asyncio.create_task(_tail(process.stderr))
+            await self._until_end(process)
+            text = (await errors).strip()
+        finally:
+            if process.returncode is None:
+                process.kill()
+        return f"exit {process.returncode}: {text.splitlines()[-1] if text else 'no message'}"
+
+    async def _until_end(self, process: asyncio.subprocess.Process) -> None:
+        ended = asyncio.create_task(process.wait())
+        stopped = asyncio.create_task(self._stop.wait())
+        await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if not ended.done():
+            process.terminate()
+            done, _ = await asyncio.wait({ended}, timeout=STOP_GRACE_S)
+            if not done:
+                process.kill()
+        await ended
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stop.wait(), seconds)
+
+
+async def _tail(stream: asyncio.StreamReader | None) -> str:
+    """All that a stream gives, of which only the end is kept."""
+    kept = b""
+    while stream is not None and (chunk := await stream.read(STDERR_KEPT)):
+        kept = (kept + chunk)[-STDERR_KEPT:]
+    return kept.decode(errors="replace")

@@ -1,0 +1,72 @@
+"""`python -m quarterdeck.demo.producer URL SEED`: fills the queues, and keeps them bounded."""
+
+import asyncio
+import contextlib
+import sys
+from itertools import count
+
+from sqlalchemy import func, select
+
+from quarterdeck.core.errors import SourceUnavailable
+from quarterdeck.demo.backlog import enqueue, seed_backlog
+from quarterdeck.demo.child import Platform, run_child
+from quarterdeck.demo.retention import tidy, waiting_by_band
+from quarterdeck.demo.scenario import campaign_at, job_at
+from quarterdeck.state import Database
+from quarterdeck.work.model import band_of
+from quarterdeck.work.tables import jobs
+
+TICK_S = 1.0
+JOBS_PER_TICK = 2
+TIDY_EVERY_TICKS = 30
+FULL = 3000
+"""Jobs waiting in one band beyond which it gets no more: somebody may leave it paused."""
+
+
+async def produce(platform: Platform) -> None:
+    """Enqueue a few jobs every tick and each campaign at once, until told to stop."""
+    number = await next_number(platform.database)
+    if number == 0:
+        number = await seed_backlog(platform.store, platform.seed)
+    for tick in count(1):
+        try:
+            number = await _tick(platform, number)
+            if tick % TIDY_EVERY_TICKS == 0:
+                await tidy(platform.database, platform.store)
+        except SourceUnavailable as error:
+            print(error.message, file=sys.stderr, flush=True)  # noqa: T201 - the parent reads it
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(platform.stop.wait(), TICK_S)
+        if platform.stop.is_set():
+            return
+
+
+async def next_number(database: Database) -> int:
+    """The number after the newest sample job: where a former run stopped."""
+    newest = func.max(jobs.c.payload["sample_number"].as_integer())
+    found = await database.read(lambda connection: connection.scalar(select(newest)))
+    return 0 if found is None else found + 1
+
+
+async def _tick(platform: Platform, number: int) -> int:
+    waiting = await platform.database.read(waiting_by_band)
+    after = _end_of_batch(number)
+    batch = [job_at(platform.seed, n) for n in range(number, after)]
+    room = [job for job in batch if waiting.get((job.queue, band_of(job.priority)), 0) < FULL]
+    await enqueue(platform.store, room)
+    return after
+
+
+def _end_of_batch(number: int) -> int:
+    """A campaign comes whole; quiet jobs a few at a time."""
+    campaign = campaign_at(number)
+    if campaign is not None:
+        return campaign[1]
+    after = number + 1
+    while after < number + JOBS_PER_TICK and campaign_at(after) is None:
+        after += 1
+    return after
+
+
+if __name__ == "__main__":
+    run_child(produce)

@@ -1,0 +1,92 @@
+"""The one HTTP client for going out: no redirects, bounded time, bounded size."""
+
+import asyncio
+import errno
+import os
+import ssl
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from quarterdeck.core.errors import SourceUnavailable
+
+
+class HttpClient:
+    """Fetches small documents. Its errors name the host only: a URL may hold secrets."""
+
+    def __init__(self) -> None:
+        self._session: aiohttp.ClientSession | None = None
+
+    async def get_bytes(self, url: str, *, timeout_s: float = 5, limit: int = 65536) -> bytes:
+        """The body of a 200 answer, at most `limit` bytes after decompression.
+
+        Raises:
+            SourceUnavailable: anything else, with the host as its source.
+        """
+        host = _host(url)
+        try:
+            async with self._open().get(
+                url, allow_redirects=False, timeout=aiohttp.ClientTimeout(total=timeout_s)
+            ) as response:
+                if response.status != 200:
+                    raise _unavailable(host, _status_reason(response.status))
+                return await _body(response, host, limit)
+        except (aiohttp.ClientError, ValueError, OSError) as error:
+            # From None: the causes print the whole URL.
+            raise _unavailable(host, _reason(error, timeout_s)) from None
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def _open(self) -> aiohttp.ClientSession:
+        # Made on first use: a session belongs to the running event loop.
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                cookie_jar=aiohttp.DummyCookieJar(), headers={"User-Agent": "quarterdeck"}
+            )
+        return self._session
+
+
+async def _body(response: aiohttp.ClientResponse, host: str, limit: int) -> bytes:
+    """Read until the end or the limit, so that an endless answer costs no more than that."""
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > limit:
+            response.close()
+            raise _unavailable(host, f"it answered with more than {limit} bytes")
+    return bytes(body)
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or "the configured address"
+    except ValueError:
+        return "the configured address"
+
+
+def _unavailable(host: str, reason: str) -> SourceUnavailable:
+    return SourceUnavailable(host, f"Cannot get an answer from {host}: {reason}.")
+
+
+def _status_reason(status: int) -> str:
+    if 300 <= status < 400:
+        return f"it answered {status}, and redirects are not followed; configure the final address"
+    return f"it answered {status}"
+
+
+def _reason(error: Exception, timeout_s: float) -> str:
+    if isinstance(error, asyncio.TimeoutError):
+        return f"no answer within {timeout_s:g} s"
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "its name cannot be resolved"
+    if isinstance(error, ssl.SSLError | aiohttp.ClientSSLError):
+        return "its TLS certificate or handshake is not good"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return os.strerror(error.os_error.errno or errno.EHOSTUNREACH).lower()
+    if isinstance(error, ValueError):
+        return "the address is not a valid http(s) URL"
+    return "the connection broke off"

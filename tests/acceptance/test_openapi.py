@@ -1,0 +1,94 @@
+"""The OpenAPI document tells the truth: examples fit, and no request breaks the server."""
+
+import json
+from pathlib import Path
+
+import pytest
+import schemathesis
+from acceptance.seeding import seed
+from acceptance.server_process import PREFIX, ServerProcess
+from hypothesis import HealthCheck, Phase, settings
+from schemathesis.checks import not_a_server_error
+
+SPEC_ROUTES = {
+    ("get", "/queues"),
+    ("get", "/queues/{queue_name}/jobs"),
+    ("post", "/queues/{queue_name}/pause"),
+    ("post", "/queues/{queue_name}/resume"),
+    ("post", "/jobs/{job_id}/retry"),
+    ("delete", "/jobs/{job_id}"),
+}
+
+
+@pytest.fixture(scope="module")
+def document(server: ServerProcess) -> dict[str, object]:
+    found: dict[str, object] = server.call("GET", "/openapi.json", prefix="").json
+    return found
+
+
+def test_document_is_openapi_3_1_and_holds_the_spec(document: dict[str, object]) -> None:
+    assert str(document["openapi"]).startswith("3.1")
+    paths = document["paths"]
+    assert isinstance(paths, dict)
+    served = {(method, path) for path, item in paths.items() for method in item}
+    assert {(method, PREFIX + path) for method, path in SPEC_ROUTES} <= served
+
+
+def test_committed_document_is_current(document: dict[str, object]) -> None:
+    committed = json.loads((Path(__file__).parents[2] / "docs" / "openapi.json").read_text())
+    assert committed == document, "run: make openapi"
+
+
+def test_every_operation_documents_statuses_with_examples(document: dict[str, object]) -> None:
+    paths = document["paths"]
+    assert isinstance(paths, dict)
+    for path, item in paths.items():
+        for method, operation in item.items():
+            statuses = set(operation["responses"])
+            assert {"200", "400", "401", "403", "429", "503"} <= statuses, (method, path)
+            for status in statuses - {"304"}:
+                content = operation["responses"][status]["content"]["application/json"]
+                assert content["examples"]["sample"]["value"], (method, path, status)
+
+
+def test_examples_fit_their_schemas(document: dict[str, object]) -> None:
+    from jsonschema import Draft202012Validator
+
+    paths = document["paths"]
+    assert isinstance(paths, dict)
+    for item in paths.values():
+        for operation in item.values():
+            for response in operation["responses"].values():
+                for content in response.get("content", {}).values():
+                    schema = content["schema"] | {"components": document["components"]}
+                    value = content["examples"]["sample"]["value"]
+                    Draft202012Validator(schema).validate(value)
+
+
+def test_no_generated_request_breaks_the_server(server: ServerProcess) -> None:
+    """Property-based: schemathesis makes requests of the document, good and bad ones."""
+    [failed, *_] = seed(server, "fuzzed", failed=50, waiting=5, active=2)
+    url = f"http://127.0.0.1:{server.port}"
+    schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
+    headers = {"Authorization": f"Bearer {server.token('ops')}"}
+    asked = 0
+
+    for result in schema.get_all_operations():
+        operation = result.ok()
+
+        @settings(
+            max_examples=30,
+            deadline=None,
+            database=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @schemathesis.hypothesis.given(case=operation.as_strategy())  # type: ignore[attr-defined]
+        def ask(case: schemathesis.Case) -> None:
+            nonlocal asked
+            asked += 1
+            case.call_and_validate(base_url=url, headers=headers, checks=[not_a_server_error])
+
+        ask()
+    assert asked > 300
+    assert failed

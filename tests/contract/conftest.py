@@ -1,0 +1,21 @@
+"""Every contract test runs once over every engine in `HARNESSES`."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from contract.harness import EngineHarness, HarnessFactory
+from contract.sql_harness import open_postgres, open_sqlite
+
+HARNESSES: dict[str, HarnessFactory] = {
+    "sqlite": open_sqlite,
+    "postgresql": open_postgres,
+}
+
+
+@pytest.fixture(params=HARNESSES)
+async def harness(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[EngineHarness]:
+    """An engine over a fresh real source."""
+    async with HARNESSES[request.param](request, tmp_path) as opened:
+        yield opened
