@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import uvicorn
-from litestar.types import ASGIApp
 from sqlalchemy import select
 from sqlalchemy.engine import make_url
 
@@ -24,6 +23,7 @@ from quarterdeck.access.jwt import JwtVerifier
 from quarterdeck.access.service import Authenticator
 from quarterdeck.access.tokens import TokenStore
 from quarterdeck.api.application import Services, build
+from quarterdeck.api.asgi import App
 from quarterdeck.config import Settings, decode_options
 from quarterdeck.core.errors import ConfigError
 from quarterdeck.journal import configure_logging
@@ -80,7 +80,8 @@ class Toolbox:
 class Server:
     """A server that is put together; `application` answers, `worker` does the background work."""
 
-    application: ASGIApp
+    application: App
+    services: Services
     worker: Worker
     closing: AsyncExitStack
 
@@ -153,7 +154,7 @@ def compose(settings: Settings, extra_sources: list[dict[str, Any]] | None = Non
             keep_finished=timedelta(days=settings.work.keep_finished_days),
         ),
     )
-    return Server(build(services, settings), worker, closing)
+    return Server(build(services, settings), services, worker, closing)
 
 
 def serve(settings: Settings, demo: Companion | None = None) -> int:

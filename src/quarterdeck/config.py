@@ -34,6 +34,13 @@ FILE_ONLY = frozenset({"queues.sources", "access.jwt.roles"})
 SECRET_KEYS = frozenset({"secret", "url", "redis_url", "password"})
 """Keys whose values `config check` never prints."""
 
+REDACTED = (
+    "password", "passwd", "secret", "token", "authorization", "api_key", "apikey",
+    "access_key", "private_key", "cookie", "credential", "credentials",
+)  # fmt: skip
+
+Algorithm = Literal["RS256", "ES256", "HS256"]
+RoleName = Literal["ops", "viewer", "ingest", "admin"]
 _RATE_EXAMPLE = "a rate such as 100/minute"
 Rate = Annotated[
     str,
@@ -52,7 +59,7 @@ class Server(Struct, frozen=True, forbid_unknown_fields=True):
     data_dir: str = "data"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "text"] = "auto"
-    trusted_proxies: list[str] = []
+    trusted_proxies: tuple[str, ...] = ()
     """Addresses whose X-Forwarded-For is believed; none by default."""
     shutdown_grace_s: Annotated[int, Meta(ge=0, le=600)] = 20
 
@@ -79,18 +86,20 @@ class Jwt(Struct, frozen=True, forbid_unknown_fields=True):
 
     issuer: str = ""
     audience: str = ""
-    algorithms: list[Literal["RS256", "ES256", "HS256"]] = ["RS256", "ES256"]
+    algorithms: list[Algorithm] = field(default_factory=lambda: ["RS256", "ES256"])
     jwks_url: str = ""
     secret: str = ""
     """For HS256 only; at least 32 bytes."""
     role_claim: str = "role"
     """Dotted path of the claim that holds the role or a list of roles."""
-    roles: dict[str, Literal["ops", "viewer", "ingest", "admin"]] = {
-        "ops": "ops",
-        "super_admin": "admin",
-        "admin": "viewer",
-        "support": "viewer",
-    }
+    roles: dict[str, RoleName] = field(
+        default_factory=lambda: {
+            "ops": "ops",
+            "super_admin": "admin",
+            "admin": "viewer",
+            "support": "viewer",
+        }
+    )
     """The provider's role names and what they may do here."""
     leeway_s: Annotated[int, Meta(ge=0, le=300)] = 30
     jwks_max_age_s: Annotated[int, Meta(ge=10)] = 300
@@ -109,10 +118,7 @@ class Queues(Struct, frozen=True, forbid_unknown_fields=True):
 
     sources: list[dict[str, Any]] = []
     """Each has a `name` and a `kind`; the other keys belong to the adapter of that kind."""
-    redact_keys: list[str] = [
-        "password", "passwd", "secret", "token", "authorization", "api_key", "apikey",
-        "access_key", "private_key", "cookie", "credential", "credentials",
-    ]  # fmt: skip
+    redact_keys: list[str] = field(default_factory=lambda: list(REDACTED))
 
 
 class Work(Struct, frozen=True, forbid_unknown_fields=True):
@@ -222,28 +228,29 @@ def _overlay_environment(tree: dict[str, Any], environ: Mapping[str, str]) -> di
     """Put the variables into the tree; give back which variable set which key."""
     origins: dict[str, str] = {}
     for name in sorted(n for n in environ if n.startswith(PREFIX) and n not in CLIENT_NAMES):
-        value = environ[name]
-        key = _key_of(name)
-        if key is None and name.endswith("_FILE"):
+        value, key = environ[name], _key_of(name)
+        in_file = key is None and name.endswith("_FILE")
+        if in_file:
             key = _key_of(name.removesuffix("_FILE"))
-            value = _file_value(value, f"The variable {name}")
         if key is None:
             raise ConfigError(
                 f"The environment variable {name} is no setting. "
                 f"Names are {PREFIX}<SECTION>_<KEY>; see docs/settings.md."
             )
+        if in_file:
+            value = _file_value(value, f"The variable {name}")
         _put(tree, key, _listed(key, value))
         origins[key] = name
     return origins
 
 
 def _listed(key: str, value: str) -> Any:
-    """A variable for a list holds its items separated by commas."""
+    """A variable for an array holds its items separated by commas."""
     section, _, name = key.partition(".")
     kind: Any = _SECTIONS[section]
     for part in name.split("."):
         kind = get_type_hints(kind)[part]
-    if getattr(kind, "__origin__", None) is list:
+    if getattr(kind, "__origin__", None) in {list, tuple}:
         return [item.strip() for item in value.split(",") if item.strip()]
     return value
 

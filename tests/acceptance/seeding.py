@@ -3,9 +3,9 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from acceptance.server_process import ServerProcess
 from sqlalchemy import Connection, text
 
+from acceptance.server_process import ServerProcess
 from quarterdeck.core.clock import utc_now
 from quarterdeck.core.ids import uuid7
 from quarterdeck.queues.model import JobRef
@@ -100,5 +100,3 @@ def _move(connection: Connection, state: str, ids: list[str]) -> None:
             text(f"UPDATE jobs SET {_MOVES[state]} WHERE id = :id"),
             [{"id": job_id, "now": stamp(utc_now())} for job_id in ids],
         )
-
-

@@ -6,15 +6,14 @@ import json
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import servers
-
 from quarterdeck.state import Database, open_database
 
 T = TypeVar("T")
@@ -191,24 +190,12 @@ class ServerProcess:
 
 def in_own_loop(use: Callable[[], Awaitable[T]]) -> T:
     """Run a coroutine to its end in a thread of its own; tests may have a loop already."""
-    results: list[T] = []
-    errors: list[BaseException] = []
 
-    async def main() -> None:
-        results.append(await use())
+    async def main() -> T:
+        return await use()
 
-    def run() -> None:
-        try:
-            asyncio.run(main())
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return results[0]
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(lambda: asyncio.run(main())).result()
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from acceptance.seeding import seed
 from acceptance.server_process import ServerProcess
 

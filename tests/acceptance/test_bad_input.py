@@ -6,6 +6,7 @@ import socket
 from urllib.parse import quote
 
 import pytest
+
 from acceptance.seeding import insert_job, seed
 from acceptance.server_process import PREFIX, ServerProcess
 

@@ -39,9 +39,7 @@ def test_delete_failed_removes_them_and_nothing_else(server: ServerProcess) -> N
 def test_jobs_that_fail_after_the_cutoff_are_left_alone(server: ServerProcess) -> None:
     seed(server, "bulk-cutoff", failed=3)
     later = stamp(datetime.now(UTC) + timedelta(minutes=5))
-    insert_job(
-        server, id="later", queue_name="bulk-cutoff", status="failed", failed_at=later
-    )
+    insert_job(server, id="later", queue_name="bulk-cutoff", status="failed", failed_at=later)
     done = finished(server, server.delete("/queues/queue:bulk-cutoff/failed").data)
     assert done["done"] == 3
     assert scalar(server, "SELECT count(*) FROM jobs WHERE queue_name = 'bulk-cutoff'") == 1
@@ -56,9 +54,7 @@ def test_operations_are_jobs_in_the_same_api(server: ServerProcess) -> None:
 
 def test_operation_survives_a_killed_server(tmp_path: Any) -> None:
     (tmp_path / "killed").mkdir()
-    server = ServerProcess(
-        tmp_path / "killed", environment={"QUARTERDECK_WORK_LEASE_S": "3"}
-    )
+    server = ServerProcess(tmp_path / "killed", environment={"QUARTERDECK_WORK_LEASE_S": "3"})
     server.start()
     try:
         seed(server, "bulk-killed", failed=20_000)

@@ -4,9 +4,11 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
+
 from acceptance.seeding import scalar, seed
 from acceptance.server_process import Answer, ServerProcess
 
@@ -99,7 +101,9 @@ def test_same_key_at_once_is_carried_out_once(server: ServerProcess) -> None:
     assert set(statuses) <= {200, 409}
     ids = {a.data["operation_id"] for a in answers if a.status == 200}
     assert len(ids) == 1
-    count = "SELECT count(*) FROM jobs WHERE queue_name = 'quarterdeck:operations' AND payload LIKE :q"
+    count = (
+        "SELECT count(*) FROM jobs WHERE queue_name = 'quarterdeck:operations' AND payload LIKE :q"
+    )
     assert scalar(server, count, q="%idempotent-many%") == 1
 
 
@@ -178,15 +182,23 @@ def test_replayed_answer_leaves_no_second_audit_row(server: ServerProcess) -> No
     assert [e["request_id"] for e in entries(server)].count("audit-once") == 1
 
 
+def retry(server: ServerProcess, job_id: str, _: int) -> Answer:
+    return server.post(f"/jobs/{job_id}/retry")
+
+
+def delete(server: ServerProcess, job_id: str, _: int) -> Answer:
+    return server.delete(f"/jobs/{job_id}")
+
+
 def test_retrying_at_once_succeeds_exactly_once(server: ServerProcess) -> None:
     server.token("ops")
     for job_id in seed(server, "races", failed=5):
-        answers = at_once(8, lambda _, job=job_id: server.post(f"/jobs/{job}/retry"))
+        answers = at_once(8, partial(retry, server, job_id))
         assert Counter(a.status for a in answers) == {200: 1, 409: 7}
 
 
 def test_deleting_at_once_succeeds_exactly_once(server: ServerProcess) -> None:
     server.token("ops")
     for job_id in seed(server, "races", failed=5):
-        answers = at_once(8, lambda _, job=job_id: server.delete(f"/jobs/{job}"))
+        answers = at_once(8, partial(delete, server, job_id))
         assert Counter(a.status for a in answers) == {200: 1, 404: 7}

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from acceptance.seeding import execute, seed
 from acceptance.server_process import ServerProcess, wait_until
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from acceptance.seeding import insert_job, seed, stamp
 from acceptance.server_process import ServerProcess
 

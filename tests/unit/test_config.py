@@ -83,9 +83,9 @@ def test_list_in_a_variable_is_separated_by_commas(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("QUARTERDECK_ACCESS_JWT_ALGORITHMS", "ES256")
     monkeypatch.setenv("QUARTERDECK_QUEUES_REDACT_KEYS", "")
     loaded = config.load()
-    assert loaded.server.trusted_proxies == ["10.0.0.1", "10.0.0.2"]
-    assert loaded.access.jwt.algorithms == ["ES256"]
-    assert loaded.queues.redact_keys == []
+    assert list(loaded.server.trusted_proxies) == ["10.0.0.1", "10.0.0.2"]
+    assert list(loaded.access.jwt.algorithms) == ["ES256"]
+    assert not loaded.queues.redact_keys
 
 
 def test_every_named_variable_is_accepted_and_reaches_its_key() -> None:

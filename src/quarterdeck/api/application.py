@@ -1,18 +1,18 @@
 """The ASGI application: routes, their middleware, and the layers around everything."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from litestar import Litestar, Router
 from litestar.di import Provide
 from litestar.middleware import DefineMiddleware
-from litestar.types import ASGIApp
 
 from quarterdeck.access.audit import AuditTrail
 from quarterdeck.access.idempotency import IdempotencyKeys
 from quarterdeck.access.service import Authenticator
 from quarterdeck.api import audit, docs, queues, system
+from quarterdeck.api.asgi import App
 from quarterdeck.api.errors import handle
 from quarterdeck.api.guards import require_right
 from quarterdeck.api.layers import ContextLayer, IdentityLayer
@@ -29,6 +29,9 @@ from quarterdeck.queues.service import QueueService
 
 PREFIX = "/api/v1/platform/system"
 
+GIVEN = ("queues", "operations", "trail", "server_metrics")
+"""What handlers may ask for by name."""
+
 
 @dataclass(frozen=True, slots=True)
 class Services:
@@ -42,26 +45,33 @@ class Services:
     checks: Mapping[str, Check]
 
 
-def build(services: Services, settings: Settings) -> ASGIApp:
+def build(services: Services, settings: Settings) -> App:
     """Everything from the outermost layer in: context, identity and limits, then the routes."""
     metrics = Metrics()
+    given = (services.queues, services.operations, services.trail, metrics)
     routes = Litestar(
         route_handlers=[*_public(services), _closed(services)],
-        dependencies=_dependencies(services, metrics),
+        dependencies={name: _provide(each) for name, each in zip(GIVEN, given, strict=True)},
         exception_handlers={Exception: handle},
         openapi_config=None,
         logging_config=None,
         request_max_body_size=None,
     )
-    identity = IdentityLayer(routes, services.authenticator, RateLimiter(settings.rate_limit))
+    inner = cast(App, routes)  # Litestar types its scopes more narrowly than ASGI does
+    identity = IdentityLayer(inner, services.authenticator, RateLimiter(settings.rate_limit))
     proxies = settings.server.trusted_proxies
     return ContextLayer(identity, proxies, metrics.requests, metrics.seconds)
+
+
+def openapi_document() -> bytes:
+    """The OpenAPI document of the API; it depends on nothing but the code."""
+    return document(Router(path=PREFIX, route_handlers=_rooms()), GIVEN)
 
 
 def _public(services: Services) -> list[Router]:
     return [
         system.public_router(services.checks),
-        docs.router(document(Router(path=PREFIX, route_handlers=_rooms()))),
+        docs.router(openapi_document()),
     ]
 
 
@@ -71,27 +81,21 @@ def _closed(services: Services) -> Router:
         path="/",
         guards=[require_right],
         middleware=[
-            DefineMiddleware(BodyLayer),
-            DefineMiddleware(IdempotencyLayer, keys=services.idempotency),
-            DefineMiddleware(AuditLayer, trail=services.trail),
-            DefineMiddleware(ETagLayer),
+            _layer(BodyLayer),
+            _layer(IdempotencyLayer, keys=services.idempotency),
+            _layer(AuditLayer, trail=services.trail),
+            _layer(ETagLayer),
         ],
         route_handlers=[Router(path=PREFIX, route_handlers=_rooms()), system.metrics],
     )
 
 
+def _layer(kind: Callable[..., App], **given: object) -> DefineMiddleware:
+    return DefineMiddleware(cast(Any, kind), **given)  # its scopes are narrower than ASGI's
+
+
 def _rooms() -> list[Router]:
     return [queues.router(), audit.router()]
-
-
-def _dependencies(services: Services, metrics: Metrics) -> dict[str, Any]:
-    given = {
-        "queues": services.queues,
-        "operations": services.operations,
-        "trail": services.trail,
-        "server_metrics": metrics,
-    }
-    return {name: _provide(value) for name, value in given.items()}
 
 
 def _provide(value: object) -> Provide:

@@ -1,11 +1,11 @@
 """What we know of a request while it is being answered."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
-from litestar.types import Scope
+from litestar.types import Scope as LitestarScope
 
 from quarterdeck.access.model import Principal
+from quarterdeck.api.asgi import Scope
 
 KEY = "quarterdeck"
 
@@ -21,13 +21,13 @@ class RequestContext:
     """Headers that the answer gets, whoever writes it."""
 
 
-def context_of(scope: Scope | Any) -> RequestContext:
+def context_of(scope: Scope | LitestarScope) -> RequestContext:
     """The context that the outermost layer put into the ASGI scope."""
-    context: RequestContext = scope[KEY]
+    context: RequestContext = scope[KEY]  # type: ignore[literal-required]  # our own key
     return context
 
 
-def header(scope: Scope | Any, name: bytes) -> str | None:
+def header(scope: Scope | LitestarScope, name: bytes) -> str | None:
     """A request header's value; of repeated ones the first."""
     for key, value in scope["headers"]:
         if key == name:

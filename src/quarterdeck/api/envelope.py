@@ -3,8 +3,8 @@
 from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
-from litestar.types import Send
 
+from quarterdeck.api.asgi import Send
 from quarterdeck.core.errors import Detail
 
 T = TypeVar("T")

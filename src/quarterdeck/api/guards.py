@@ -3,6 +3,8 @@
 A route may ask for another right by `opt={"right": Right.ADMINISTER}`; it cannot ask for none.
 """
 
+from typing import Any
+
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
@@ -14,13 +16,14 @@ READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def require_right(
-    connection: "ASGIConnection[object, object, object, object]", handler: BaseRouteHandler
+    connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
 ) -> None:
     """Refuse a principal whose role does not hold the route's right; before any 404."""
     principal = context_of(connection.scope).principal
     if principal is None:
         raise Unauthenticated("Send a token: Authorization: Bearer <token>.")
-    default = Right.READ if connection.scope["method"] in READING else Right.CHANGE
+    method = connection.scope.get("method")
+    default = Right.READ if method in READING else Right.CHANGE
     right: Right = handler.opt.get("right", default)
     if not has_right(principal.role, right):
         able = " or ".join(role.value for role in Role if has_right(role, right))

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from ipaddress import ip_address, ip_network
 from urllib.parse import unquote_to_bytes
 
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from prometheus_client import Counter, Histogram
 
 from quarterdeck.access.service import Authenticator
+from quarterdeck.api.asgi import App, Message, Receive, Scope, Send
 from quarterdeck.api.context import KEY, RequestContext, context_of, header
 from quarterdeck.api.envelope import send_json
 from quarterdeck.api.errors import render
@@ -48,7 +48,7 @@ class ContextLayer:
 
     def __init__(
         self,
-        app: ASGIApp,
+        app: App,
         proxies: Sequence[str],
         requests: Counter,
         seconds: Histogram,
@@ -67,7 +67,7 @@ class ContextLayer:
         given = header(scope, b"x-request-id")
         request_id = given if given and REQUEST_ID.match(given) else mint("req")
         context = RequestContext(request_id, self._client_ip(scope))
-        scope[KEY] = context  # type: ignore[literal-required]  # our own key in the ASGI scope
+        scope[KEY] = context
         # Names are one encoded segment each: routing must see %2F, not a slash (ruling 2).
         scope["path"] = _routable(scope["raw_path"])
         status = 500
@@ -93,7 +93,7 @@ class ContextLayer:
 
     def _account(self, scope: Scope, context: RequestContext, status: int, seconds: float) -> None:
         route = str(scope.get("path_template") or "unmatched")
-        method = str(scope["method"])  # type: ignore[typeddict-item]  # http scopes have one
+        method = str(scope["method"])
         self._requests.labels(method, route, str(status)).inc()
         self._seconds.labels(method, route).observe(seconds)
         log.info(
@@ -137,7 +137,7 @@ def _routable(raw_path: bytes) -> str:
 class IdentityLayer:
     """Who asks, and how often: closed by default, 401 before anything else, then the limits."""
 
-    def __init__(self, app: ASGIApp, authenticator: Authenticator, limiter: RateLimiter) -> None:
+    def __init__(self, app: App, authenticator: Authenticator, limiter: RateLimiter) -> None:
         self._app = app
         self._authenticator = authenticator
         self._limiter = limiter

@@ -1,6 +1,6 @@
 """Routes of the queue room: parse, call, return."""
 
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import unquote
 
 from litestar import Request, Router, delete, get, post
@@ -131,7 +131,7 @@ async def resume_queue(
     summary="Retry all failed jobs",
 )
 async def retry_failed(
-    request: Request[object, object, object],  # type: ignore[type-var]  # its state is not ours
+    request: Request[Any, Any, Any],
     queues: QueueService,
     operations: BulkOperations,
     queue_name: QueueName,
@@ -151,7 +151,7 @@ async def retry_failed(
     summary="Delete all failed jobs",
 )
 async def delete_failed(
-    request: Request[object, object, object],  # type: ignore[type-var]  # its state is not ours
+    request: Request[Any, Any, Any],
     queues: QueueService,
     operations: BulkOperations,
     queue_name: QueueName,
@@ -229,7 +229,7 @@ async def _ref(queues: QueueService, name: str, source: str | None) -> QueueRef:
     return (await queues.get_queue(_decoded(name), source)).ref
 
 
-def _principal(request: "Request[object, object, object]") -> str:  # type: ignore[type-var]
+def _principal(request: Request[Any, Any, Any]) -> str:
     principal = context_of(request.scope).principal
     return principal.id if principal else "unknown"
 

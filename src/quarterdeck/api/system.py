@@ -75,7 +75,7 @@ async def metrics(queues: QueueService, server_metrics: Metrics) -> Response[byt
     """Prometheus metrics: this server's requests and every queue's counts."""
     listing = await queues.list_queues()
     scrape = CollectorRegistry()
-    scrape.register(_Families(listing))  # type: ignore[arg-type]  # duck-typed by the library
+    scrape.register(_Families(listing))
     body = generate_latest(server_metrics.registry) + generate_latest(scrape)
     return Response(body, media_type=CONTENT_TYPE_LATEST)
 

@@ -30,7 +30,7 @@ async def produce(platform: Platform) -> None:
         number = await seed_backlog(platform.store, platform.seed)
     for tick in count(1):
         try:
-            number = await _tick(platform, number)
+            number = await produce_batch(platform, number)
             if tick % TIDY_EVERY_TICKS == 0:
                 await tidy(platform.database, platform.store)
         except SourceUnavailable as error:
@@ -43,12 +43,13 @@ async def produce(platform: Platform) -> None:
 
 async def next_number(database: Database) -> int:
     """The number after the newest sample job: where a former run stopped."""
-    newest = func.max(jobs.c.payload["sample_number"].as_integer())
+    newest = func.max(func.json_extract(jobs.c.payload, "$.sample_number"))
     found = await database.read(lambda connection: connection.scalar(select(newest)))
     return 0 if found is None else found + 1
 
 
-async def _tick(platform: Platform, number: int) -> int:
+async def produce_batch(platform: Platform, number: int) -> int:
+    """Enqueue what comes at `number` as far as there is room; gives the next job's number."""
     waiting = await platform.database.read(waiting_by_band)
     after = _end_of_batch(number)
     batch = [job_at(platform.seed, n) for n in range(number, after)]

@@ -10,6 +10,8 @@ import aiohttp
 
 from quarterdeck.core.errors import SourceUnavailable
 
+_NO_URL = "it is not a valid http(s) URL"
+
 
 class HttpClient:
     """Fetches small documents. Its errors name the host only: a URL may hold secrets."""
@@ -63,9 +65,12 @@ async def _body(response: aiohttp.ClientResponse, host: str, limit: int) -> byte
 
 def _host(url: str) -> str:
     try:
-        return urlsplit(url).hostname or "the configured address"
+        parts = urlsplit(url)
     except ValueError:
-        return "the configured address"
+        parts = urlsplit("")
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise _unavailable("the configured address", _NO_URL)
+    return parts.hostname
 
 
 def _unavailable(host: str, reason: str) -> SourceUnavailable:
@@ -88,5 +93,5 @@ def _reason(error: Exception, timeout_s: float) -> str:
     if isinstance(error, aiohttp.ClientConnectorError):
         return os.strerror(error.os_error.errno or errno.EHOSTUNREACH).lower()
     if isinstance(error, ValueError):
-        return "the address is not a valid http(s) URL"
+        return _NO_URL
     return "the connection broke off"

@@ -6,7 +6,6 @@ from typing import Any
 
 from sqlalchemy import Connection, Integer, Text, bindparam, func, insert, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import NoResultFound
 
 from quarterdeck.core.ids import uuid7
 from quarterdeck.state.types import UtcDateTime
@@ -93,11 +92,12 @@ def enqueue_many(
 
 def _default_priority(connection: Connection, queue_name: str, now: datetime) -> int:
     found = {"queue": queue_name}
-    try:
-        return connection.execute(_DEFAULT_PRIORITY, found).scalar_one()
-    except NoResultFound:
+    known = connection.execute(_DEFAULT_PRIORITY, found).first()
+    if known is None:
         create_queue(connection, queue_name, now)
-        return connection.execute(_DEFAULT_PRIORITY, found).scalar_one()
+        known = connection.execute(_DEFAULT_PRIORITY, found).one()
+    priority: int = known.default_priority
+    return priority
 
 
 def _row(queue_name: str, job: NewJob, default: int, now: datetime) -> dict[str, Any]:

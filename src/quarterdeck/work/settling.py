@@ -188,7 +188,7 @@ def cancel_job(connection: Connection, job_id: str, now: datetime) -> bool:
 
 
 def _end_attempt(
-    connection: Connection, row: Row[Any], failure: Failure, now: datetime
+    connection: Connection, row: Row[*tuple[Any, ...]], failure: Failure, now: datetime
 ) -> JobStatus:
     message = CANCELLED if row.cancel_requested else failure.message
     error = {"message": message, "trace": failure.trace, "now": now}

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from quarterdeck.core.clock import Clock, utc_now
-from quarterdeck.core.errors import InvalidRequest, NotFound
+from quarterdeck.core.errors import NotFound
 from quarterdeck.state.database import Database
 from quarterdeck.work import claiming, enqueueing, settling, upkeep
 from quarterdeck.work.checks import (
@@ -190,19 +190,23 @@ class WorkStore:
             return True
 
         if not is_storable(queue_name) or not await self._database.write(change):
-            raise NotFound(f"There is no queue '{storable(queue_name)}'. Enqueue a job to it first.")
+            raise NotFound(
+                f"There is no queue '{storable(queue_name)}'. Enqueue a job to it first."
+            )
 
     async def resume(self, queue_name: str, band: Band) -> None:
         """Let workers claim from a band again; what waited is still there. Safe to repeat."""
         if not is_storable(queue_name):
             return
         await self._database.write(
-            lambda c: c.execute(
-                delete(job_queue_pauses).where(
-                    job_queue_pauses.c.queue_name == queue_name,
-                    job_queue_pauses.c.band == int(band),
-                )
-            ).rowcount
+            lambda c: (
+                c.execute(
+                    delete(job_queue_pauses).where(
+                        job_queue_pauses.c.queue_name == queue_name,
+                        job_queue_pauses.c.band == int(band),
+                    )
+                ).rowcount
+            )
         )
         self._wake_sleepers()
 
@@ -281,8 +285,6 @@ def _set_progress(connection: Connection, job_id: str, values: dict[str, Any]) -
         return
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     connection.execute(
-        dialect.insert(job_progress).on_conflict_do_update(
-            index_elements=["job_id"], set_=values
-        ),
+        dialect.insert(job_progress).on_conflict_do_update(index_elements=["job_id"], set_=values),
         {"job_id": job_id, **values},
     )

@@ -7,24 +7,30 @@ import secrets
 import socket
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import Enum, auto
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from quarterdeck.core.errors import SourceUnavailable
 from quarterdeck.work.model import ClaimedJob
+from quarterdeck.work.runs import LONGEST_RETRY_S, Link, Run, Stop
 from quarterdeck.work.settling import CANCELLED
 from quarterdeck.work.store import WorkStore
 
-T = TypeVar("T")
-
 UPKEEP_S = 1.0
 REMOVE_FINISHED_S = 60.0
-FIRST_RETRY_S = 0.05
-LONGEST_RETRY_S = 2.0
 STOPPED = "The worker was stopped before the job ended."
+
+DATABASE_ERRORS = (SourceUnavailable, SQLAlchemyError)
+"""Also errors of a schema that is being restored or migrated: a worker waits, it never ends."""
+
+Verdict = Callable[[], Awaitable[object]]
+"""Writes how a job ended."""
 
 log = logging.getLogger("quarterdeck.work")
 
@@ -48,9 +54,7 @@ class WorkerOptions:
 class JobContext:
     """What a handler is given: the job, and a way to tell how far it is."""
 
-    def __init__(
-        self, job: ClaimedJob, report: Callable[[ClaimedJob, "Report"], Awaitable[None]]
-    ) -> None:
+    def __init__(self, job: ClaimedJob, report: Callable[["Report"], Awaitable[None]]) -> None:
         self.job = job
         self._report = report
 
@@ -62,7 +66,7 @@ class JobContext:
         Raises:
             InvalidRequest: the outcome is not JSON.
         """
-        await self._report(self.job, Report(total, done, failed, outcome))
+        await self._report(Report(total, done, failed, outcome))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,25 +84,203 @@ Handler = Callable[[JobContext], Awaitable[None]]
 that stands still sends no heartbeats. It may run again after a crash (at-least-once)."""
 
 
-class _Stop(Enum):
-    """Why we cancelled a running handler."""
+class Worker:
+    """Works on the queues that it has handlers for, `concurrency` jobs at a time.
 
-    CANCELLED = auto()
-    LOST = auto()
-    SHUTDOWN = auto()
+    Any number of workers, in any number of processes, share the jobs. Each also does the upkeep:
+    takes back jobs of dead workers, removes old ones, keeps counters small.
+    """
+
+    def __init__(
+        self,
+        store: WorkStore,
+        handlers: Mapping[str, Handler],
+        options: WorkerOptions = WorkerOptions(),
+    ) -> None:
+        host = options.name or socket.gethostname()
+        self.name = f"{host}:{os.getpid()}:{secrets.token_hex(3)}"
+        self._store = store
+        self._handlers = dict(handlers)
+        self._options = options
+        self._runs: dict[str, Run] = {}
+        self._wake = asyncio.Event()
+        self._link = Link(self.name)
+        self._stopping = False
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set and the running jobs have finished.
+
+        Cancelled, it cancels the running handlers and gives their jobs back for another attempt.
+        A database that is gone is waited for. Call it once.
+        """
+        self._store.add_sleeper(self._wake)
+        try:
+            async with asyncio.TaskGroup() as group:
+                side = [
+                    group.create_task(loop)
+                    for loop in (self._heartbeats(), self._upkeep(), self._watch(stop))
+                ]
+                while not stop.is_set():
+                    await self._claim_and_wait()
+                self._stopping = True
+                await self._drain()
+                for task in side:
+                    task.cancel()
+        finally:
+            self._stopping = True
+            self._store.remove_sleeper(self._wake)
+            for run in self._runs.values():
+                run.cancel(Stop.SHUTDOWN)
+            await self._drain()
+
+    async def _watch(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self._wake.set()
+
+    async def _drain(self) -> None:
+        while self._runs:
+            await asyncio.wait([run.task for run in self._runs.values()])
+
+    async def _claim_and_wait(self) -> None:
+        self._wake.clear()
+        wait_s = self._options.poll_s
+        free = self._options.concurrency - len(self._runs)
+        if free:
+            try:
+                await self._claim(free)
+            except DATABASE_ERRORS as error:
+                wait_s = self._link.failed(error)
+            else:
+                self._link.answered()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self._wake.wait()
+
+    async def _claim(self, free: int) -> None:
+        lease_ends = time.monotonic() + self._options.lease_s
+        names = list(self._handlers)
+        for job in await self._store.claim(names, self.name, self._options.lease_s, free):
+            run = self._runs[job.id] = Run(job, lease_ends)
+            run.task = asyncio.create_task(self._work(run), name=f"job-{job.id}")
+
+    async def _work(self, run: Run) -> None:
+        """One job from start to recorded end."""
+        try:
+            verdict = await self._handle(run)
+            run.is_settling = True
+            if verdict is not None:
+                await self._persist(run, verdict)
+        except SQLAlchemyError:
+            log.exception("The end of job %s cannot be recorded; it will run again.", run.job.id)
+        finally:
+            del self._runs[run.job.id]
+            self._wake.set()
+
+    async def _handle(self, run: Run) -> Verdict | None:
+        """Run the handler; gives what is to be recorded, None: nothing."""
+        job, store = run.job, self._store
+        context = JobContext(job, partial(self._report, run))
+        try:
+            await self._handlers[job.queue_name](context)
+        except asyncio.CancelledError as error:
+            if run.stop is None:
+                return partial(store.fail, job, *_described(error))
+            run.task.uncancel()
+            return self._stopped(run)
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises belongs to its job
+            if run.stop is Stop.LOST:
+                return None
+            retry = run.stop is not Stop.CANCELLED
+            return partial(store.fail, job, *_described(error), retry=retry)
+        return partial(store.complete, job)
+
+    def _stopped(self, run: Run) -> Verdict | None:
+        if run.stop is Stop.CANCELLED:
+            return partial(self._store.fail, run.job, CANCELLED, None, retry=False)
+        if run.stop is Stop.SHUTDOWN:
+            return partial(self._store.fail, run.job, STOPPED, None)
+        return None
+
+    async def _report(self, run: Run, report: Report) -> None:
+        await self._persist(
+            run,
+            partial(
+                self._store.set_progress,
+                run.job.id,
+                total=report.total,
+                done=report.done,
+                failed=report.failed,
+                outcome=report.outcome,
+            ),
+        )
+
+    async def _persist(self, run: Run, write: Verdict) -> None:
+        """Write, however long the database is gone; a stopping worker waits for one lease only."""
+        while True:
+            try:
+                await write()
+            except SourceUnavailable as error:
+                wait_s = self._link.failed(error)
+                if self._stopping and time.monotonic() > run.lease_ends:
+                    log.warning("Gave up recording job %s; it will run again.", run.job.id)
+                    return
+                await asyncio.sleep(wait_s)
+            else:
+                self._link.answered()
+                return
+
+    async def _heartbeats(self) -> None:
+        wait_s = self._options.lease_s / 3
+        while True:
+            await asyncio.sleep(wait_s)
+            wait_s = self._options.lease_s / 3
+            if not self._runs:
+                continue
+            try:
+                await self._beat()
+            except DATABASE_ERRORS as error:
+                wait_s = min(wait_s, self._link.failed(error))
+            else:
+                self._link.answered()
+
+    async def _beat(self) -> None:
+        beating = dict(self._runs)
+        lease_ends = time.monotonic() + self._options.lease_s
+        heartbeat = await self._store.heartbeat(self.name, list(beating), self._options.lease_s)
+        for job_id, run in beating.items():
+            if job_id in heartbeat.lost:
+                run.cancel(Stop.LOST)
+            else:
+                run.lease_ends = lease_ends
+            if job_id in heartbeat.cancelled:
+                run.cancel(Stop.CANCELLED)
+
+    async def _upkeep(self) -> None:
+        remove_at = 0.0
+        while True:
+            try:
+                await self._cancel_requested()
+                # After an outage every lease looks expired: first the living workers speak up.
+                if self._link.up_for_s() > 2 * LONGEST_RETRY_S:
+                    await self._store.reap_expired()
+                await self._store.fold_counts()
+                if time.monotonic() > remove_at:
+                    await self._store.remove_finished(self._options.keep_finished)
+                    remove_at = time.monotonic() + REMOVE_FINISHED_S
+            except DATABASE_ERRORS as error:
+                self._link.failed(error)
+            else:
+                self._link.answered()
+            await asyncio.sleep(UPKEEP_S)
+
+    async def _cancel_requested(self) -> None:
+        if self._runs:
+            for job_id in await self._store.find_cancelled(list(self._runs)):
+                if job_id in self._runs:
+                    self._runs[job_id].cancel(Stop.CANCELLED)
 
 
-@dataclass(slots=True)
-class _Run:
-    """A job being worked on."""
-
-    job: ClaimedJob
-    lease_ends: float
-    """By the monotonic clock, as far as we know."""
-    task: asyncio.Task[None] | None = None
-    stop: _Stop | None = None
-
-    def cancel(self, why: _Stop) -> None:
-        if self.stop is None and self.task is not None:
-            self.stop = why
-            self.task.cancel()
+def _described(error: BaseException) -> tuple[str, str]:
+    """Message and stack trace of a failure."""
+    message = str(error)
+    return message or type(error).__name__, "".join(traceback.format_exception(error))

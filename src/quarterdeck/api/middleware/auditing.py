@@ -6,9 +6,8 @@ recorded is not carried out. Routes name their action by `opt={"action": "queue.
 
 from urllib.parse import unquote
 
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
-
 from quarterdeck.access.audit import AuditTrail, NewAuditEntry
+from quarterdeck.api.asgi import App, Message, Receive, Scope, Send
 from quarterdeck.api.context import context_of, header
 from quarterdeck.api.guards import READING
 
@@ -16,15 +15,15 @@ from quarterdeck.api.guards import READING
 class AuditLayer:
     """Around every route that changes something, or that names an action."""
 
-    def __init__(self, app: ASGIApp, trail: AuditTrail) -> None:
+    def __init__(self, app: App, trail: AuditTrail) -> None:
         self._app = app
         self._trail = trail
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
         context = context_of(scope)
-        handler = scope["route_handler"]  # type: ignore[typeddict-item]  # an http scope
-        method: str = scope["method"]  # type: ignore[typeddict-item]
+        handler = scope["route_handler"]
+        method: str = scope["method"]
         action = handler.opt.get("action")
         if context.principal is None or (method in READING and action is None):
             await self._app(scope, receive, send)

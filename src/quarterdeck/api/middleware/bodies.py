@@ -2,8 +2,7 @@
 
 import asyncio
 
-from litestar.types import ASGIApp, HTTPReceiveMessage, Message, Receive, Scope, Send
-
+from quarterdeck.api.asgi import App, Message, Receive, Scope, Send
 from quarterdeck.api.context import header
 from quarterdeck.api.errors import HttpError, decoded
 from quarterdeck.core.errors import InvalidRequest
@@ -17,25 +16,25 @@ KEY = "quarterdeck.body"
 class BodyLayer:
     """Reads the body before anything happens. `opt={"body": True}` marks routes that want one."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: App) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
         body = await _read(scope, receive)
-        if not scope["route_handler"].opt.get("body"):  # type: ignore[typeddict-item]  # http
+        if not scope["route_handler"].opt.get("body"):
             _require_none(body)
-        scope[KEY] = body  # type: ignore[literal-required]  # our own key in the ASGI scope
+        scope[KEY] = body
         sent = False
 
-        async def replay() -> HTTPReceiveMessage | Message:
+        async def replay() -> Message:
             nonlocal sent
             if sent:
                 return await receive()
             sent = True
             return {"type": "http.request", "body": body, "more_body": False}
 
-        await self._app(scope, replay, send)  # type: ignore[arg-type]  # litestar's union is wider
+        await self._app(scope, replay, send)
 
 
 async def _read(scope: Scope, receive: Receive) -> bytes:

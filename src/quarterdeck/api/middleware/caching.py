@@ -2,20 +2,19 @@
 
 import hashlib
 
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
-
+from quarterdeck.api.asgi import App, Message, Receive, Scope, Send
 from quarterdeck.api.context import header
 
 
 class ETagLayer:
     """Hashes the answer's body; answers 304 when the caller has it already."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: App) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        handler = scope["route_handler"]  # type: ignore[typeddict-item]  # an http scope
+        handler = scope["route_handler"]
         if not handler.opt.get("etag"):
             await self._app(scope, receive, send)
             return

@@ -2,9 +2,8 @@
 
 import hashlib
 
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
-
 from quarterdeck.access.idempotency import IdempotencyKeys, StoredAnswer
+from quarterdeck.api.asgi import App, Message, Receive, Scope, Send
 from quarterdeck.api.context import context_of, header
 from quarterdeck.api.middleware.bodies import KEY as BODY
 
@@ -14,7 +13,7 @@ KEPT_HEADERS = (b"content-type", b"location")
 class IdempotencyLayer:
     """Claims the key before the request, keeps the answer after it."""
 
-    def __init__(self, app: ASGIApp, keys: IdempotencyKeys) -> None:
+    def __init__(self, app: App, keys: IdempotencyKeys) -> None:
         self._app = app
         self._keys = keys
 
@@ -22,7 +21,7 @@ class IdempotencyLayer:
         """ASGI."""
         key = header(scope, b"idempotency-key")
         principal = context_of(scope).principal
-        if key is None or principal is None or scope["method"] != "POST":  # type: ignore[typeddict-item]
+        if key is None or principal is None or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
         answer = await self._keys.claim(principal.id, key, _fingerprint(scope))
@@ -63,8 +62,8 @@ class IdempotencyLayer:
 
 def _fingerprint(scope: Scope) -> bytes:
     digest = hashlib.sha256()
-    method: str = scope["method"]  # type: ignore[typeddict-item]
-    body: bytes = scope[BODY]  # type: ignore[literal-required]
+    method: str = scope["method"]
+    body: bytes = scope[BODY]
     for part in (method.encode(), scope["raw_path"], scope["query_string"], body):
         digest.update(len(part).to_bytes(8, "big") + part)
     return digest.digest()

@@ -113,13 +113,16 @@ def _sqlite_triggers() -> list[str]:
         minute = f"CAST({seconds} AS integer) / 60"
         add_minute = _ADD.format(row="NEW", metric=metric, minute=minute, n=1)
         is_new = f"NEW.status = '{status}' AND {seconds} IS NOT NULL"
-        return f"""
+        return (
+            f"""
 CREATE TRIGGER jobs_count_{status} AFTER UPDATE OF status ON jobs
 WHEN {is_new} AND OLD.status <> '{status}' BEGIN
-{add_minute}END""", f"""
+{add_minute}END""",
+            f"""
 CREATE TRIGGER jobs_count_new_{status} AFTER INSERT ON jobs
 WHEN {is_new} BEGIN
-{add_minute}END"""
+{add_minute}END""",
+        )
 
     return [
         f"CREATE TRIGGER jobs_count_insert AFTER INSERT ON jobs BEGIN {add('NEW', 1)} END",
