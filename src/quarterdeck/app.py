@@ -24,6 +24,7 @@ from quarterdeck.access.service import Authenticator
 from quarterdeck.access.tokens import TokenStore
 from quarterdeck.api.application import Services, build
 from quarterdeck.api.asgi import App
+from quarterdeck.api.limits import RateLimiter
 from quarterdeck.config import Settings, decode_options
 from quarterdeck.core.errors import ConfigError
 from quarterdeck.journal import configure_logging
@@ -154,7 +155,10 @@ def compose(settings: Settings, extra_sources: list[dict[str, Any]] | None = Non
             keep_finished=timedelta(days=settings.work.keep_finished_days),
         ),
     )
-    return Server(build(services, settings), services, worker, closing)
+    limiter = RateLimiter(settings.rate_limit)
+    closing.push_async_callback(limiter.close)
+    application = build(services, limiter, settings.server.trusted_proxies)
+    return Server(application, services, worker, closing)
 
 
 def serve(settings: Settings, demo: Companion | None = None) -> int:

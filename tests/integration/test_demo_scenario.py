@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -99,7 +100,7 @@ def test_trouble_is_a_real_exception_from_deep_inside(trouble: Trouble) -> None:
     with pytest.raises(Exception, match=r"\w+") as caught:
         run_step(MAIL, payload, trouble)
     assert len(caught.traceback) >= 4
-    assert caught.traceback[-1].path.name == "relay.py"
+    assert Path(caught.traceback[-1].path).name == "relay.py"
 
 
 def test_no_trouble_no_exception() -> None:

@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import json
 import signal
+import sys
 import traceback
 import uuid
 from collections.abc import Sequence
@@ -68,7 +69,7 @@ def list_key(queue: str, band: int) -> str:
 class Platform:
     """One connection to each store, and what the platform's programs do with them."""
 
-    def __init__(self, postgres: "asyncpg.Connection[Any]", redis: "Redis[bytes]") -> None:
+    def __init__(self, postgres: "asyncpg.Connection[Any]", redis: Redis) -> None:
         self.postgres = postgres
         self.redis = redis
 
@@ -209,7 +210,8 @@ async def run(arguments: argparse.Namespace) -> None:
     stop = asyncio.Event()
     # Only between jobs: a pop that is cancelled half-way would lose its entry.
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    print("ready", flush=True)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
     while not stop.is_set():
         if arguments.role == "worker":
             await platform.work_once(arguments.queue)

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from quarterdeck.access import tables
@@ -51,6 +51,7 @@ _FORM = re.compile(
 _NOBODY = secrets.token_bytes(32)
 """Stands in for the MAC of an unknown id: refusing one takes as long as refusing a wrong secret."""
 
+_BY_ID = select(tables.tokens).where(tables.tokens.c.id == bindparam("token_id"))
 _COLUMNS = [column for column in tables.tokens.c if column.name != "mac"]
 
 
@@ -126,8 +127,9 @@ class TokenStore:
             SourceUnavailable: the database cannot be had.
         """
         parsed = parse(presented)
-        query = select(tables.tokens).where(tables.tokens.c.id == parsed.id)
-        row = await self._database.read(lambda c: c.execute(query).one_or_none())
+        row = await self._database.read(
+            lambda c: c.execute(_BY_ID, {"token_id": parsed.id}).one_or_none()
+        )
         known = _NOBODY if row is None else row.mac
         matches = hmac.compare_digest(self._mac(parsed.body), known)
         if row is None or not matches:

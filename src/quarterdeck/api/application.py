@@ -1,6 +1,6 @@
 """The ASGI application: routes, their middleware, and the layers around everything."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -23,7 +23,6 @@ from quarterdeck.api.middleware.caching import ETagLayer
 from quarterdeck.api.middleware.idempotency import IdempotencyLayer
 from quarterdeck.api.openapi import document
 from quarterdeck.api.system import Check, Metrics
-from quarterdeck.config import Settings
 from quarterdeck.queues.operations import BulkOperations
 from quarterdeck.queues.service import QueueService
 
@@ -45,7 +44,7 @@ class Services:
     checks: Mapping[str, Check]
 
 
-def build(services: Services, settings: Settings) -> App:
+def build(services: Services, limiter: RateLimiter, proxies: Sequence[str]) -> App:
     """Everything from the outermost layer in: context, identity and limits, then the routes."""
     metrics = Metrics()
     given = (services.queues, services.operations, services.trail, metrics)
@@ -58,8 +57,7 @@ def build(services: Services, settings: Settings) -> App:
         request_max_body_size=None,
     )
     inner = cast(App, routes)  # Litestar types its scopes more narrowly than ASGI does
-    identity = IdentityLayer(inner, services.authenticator, RateLimiter(settings.rate_limit))
-    proxies = settings.server.trusted_proxies
+    identity = IdentityLayer(inner, services.authenticator, limiter)
     return ContextLayer(identity, proxies, metrics.requests, metrics.seconds)
 
 

@@ -6,18 +6,22 @@ import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from limits import RateLimitItem, parse
 from limits.aio.storage import MemoryStorage, RedisStorage
+from limits.aio.storage.redis.redispy import RedispyBridge
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
+from limits.errors import ConfigurationError, StorageError
 
 from quarterdeck.api.envelope import Headers
 from quarterdeck.config import RateLimit
-from quarterdeck.core.errors import TooManyRequests
+from quarterdeck.core.errors import ConfigError, TooManyRequests
 
 log = logging.getLogger("quarterdeck.http")
 T = TypeVar("T")
+
+REDIS_TIMEOUT_S = 1.0
 
 CONSOLE = "console"
 """`X-Quarterdeck-Client: console` draws on its own bucket: an open page never starves scripts."""
@@ -74,9 +78,10 @@ class RateLimiter:
         self._bad_tokens = _item(settings.bad_tokens)
         self._local = SlidingWindowCounterRateLimiter(MemoryStorage())
         self._shared: SlidingWindowCounterRateLimiter | None = None
+        self._redis: RedisStorage | None = None
         if settings.redis_url:
-            storage = RedisStorage(f"async+{settings.redis_url}", implementation="redispy")
-            self._shared = SlidingWindowCounterRateLimiter(storage)
+            self._redis = _redis_storage(settings.redis_url)
+            self._shared = SlidingWindowCounterRateLimiter(self._redis)
         self._is_shared_down = False
 
     def bucket(self, principal: str, client: str | None) -> Bucket:
@@ -97,6 +102,11 @@ class RateLimiter:
         """Give one back: an unchanged answer (304) costs nothing."""
         return await self._on_storage(lambda limiter: _charge(limiter, bucket, -1))
 
+    async def close(self) -> None:
+        """Give the connections to Redis back."""
+        if self._redis is not None:
+            await cast(RedispyBridge, self._redis.bridge).storage.aclose()
+
     async def _on_storage(
         self, call: Callable[[SlidingWindowCounterRateLimiter], Awaitable[T]]
     ) -> T:
@@ -104,9 +114,10 @@ class RateLimiter:
             return await call(self._local)
         try:
             result = await call(self._shared)
-        except Exception as error:  # noqa: BLE001 - any driver's error; a lost limiter must not close the doors
+        except StorageError as error:
+            # A lost counter must not close the doors: each process counts for itself meanwhile.
             if not self._is_shared_down:
-                log.warning("rate limits are counted per process: %s", type(error).__name__)
+                log.warning("rate limits are counted per process: %s", error)
             self._is_shared_down = True
             return await call(self._local)
         self._is_shared_down = False
@@ -118,6 +129,22 @@ async def _charge(limiter: SlidingWindowCounterRateLimiter, bucket: Bucket, cost
     stats = await limiter.get_window_stats(bucket.item, bucket.key)
     reset = max(0, math.ceil(stats.reset_time - time.time()))
     return Charge(bucket, allowed, stats.remaining, reset)
+
+
+def _redis_storage(url: str) -> RedisStorage:
+    try:
+        return RedisStorage(
+            f"async+{url}",
+            wrap_exceptions=True,
+            implementation="redispy",
+            socket_timeout=REDIS_TIMEOUT_S,
+            socket_connect_timeout=REDIS_TIMEOUT_S,
+        )
+    except ConfigurationError as error:
+        raise ConfigError(
+            f"rate_limit.redis_url: {error}. Is the driver installed? "
+            "Run: pip install 'quarterdeck[redis]'"
+        ) from None
 
 
 def _item(rate: str) -> RateLimitItem:

@@ -86,7 +86,7 @@ class ApiClient:
                 "http or https, a host, maybe a port and a path, and no user name.",
                 ExitCode.USAGE,
             )
-        kind = http.client.HTTPConnection
+        kind: type[http.client.HTTPConnection] = http.client.HTTPConnection
         if parts.scheme == "https":
             kind = http.client.HTTPSConnection
         return kind(host, port, timeout=TIMEOUT_S), quote(parts.path.rstrip("/"), safe="/%")

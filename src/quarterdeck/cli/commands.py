@@ -1,6 +1,7 @@
 """The commands that are clients of the HTTP API, for people and for scripts."""
 
 import sys
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -32,6 +33,8 @@ JobId = Annotated[str, typer.Argument(help="The job's id, as `jobs` prints it.")
 Source = Annotated[
     str | None, typer.Option("--source", help="The source, where several have such a queue.")
 ]
+
+ATTEMPTS: Mapping[object, str] = {True: "start from zero", False: "go on from where they were"}
 
 
 def register(app: typer.Typer) -> None:
@@ -109,8 +112,7 @@ def retry(job_id: JobId, as_json: AsJson = False, url: Url = None, token: Token 
     if as_json:
         print_json(data)
         return
-    attempts = {True: "start from zero", False: "go on from where they were"}
-    told = attempts.get(data.get("attempts_reset"), "are unknown")
+    told = ATTEMPTS.get(data.get("attempts_reset"), "are unknown")
     print_line(f"{known(data.get('job_id'))} is {known(data.get('status'))}; its attempts {told}")
 
 

@@ -96,9 +96,12 @@ QUEUE_HEADERS = (
 )  # fmt: skip
 
 
+PAUSED: Mapping[object, str] = {True: "paused", False: "no"}
+
+
 def queue_row(queue: Mapping[str, Any]) -> list[str]:
     """One line of the list of queues."""
-    paused = {True: "paused", False: "no"}.get(queue.get("paused"), UNKNOWN)
+    paused = PAUSED.get(queue.get("paused"), UNKNOWN)
     counts = ("waiting_jobs", "active_jobs", "failed_jobs", "completed_last_hour")
     return [
         known(queue.get("name")),

@@ -24,9 +24,9 @@ class Stop(Enum):
     SHUTDOWN = auto()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Run:
-    """A job being worked on."""
+    """One attempt at a job being worked on."""
 
     job: ClaimedJob
     lease_ends: float

@@ -7,7 +7,7 @@ import secrets
 import socket
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -102,7 +102,7 @@ class Worker:
         self._store = store
         self._handlers = dict(handlers)
         self._options = options
-        self._runs: dict[str, Run] = {}
+        self._runs: set[Run] = set()
         self._wake = asyncio.Event()
         self._link = Link(self.name)
         self._stopping = False
@@ -129,7 +129,7 @@ class Worker:
         finally:
             self._stopping = True
             self._store.remove_sleeper(self._wake)
-            for run in self._runs.values():
+            for run in self._runs:
                 run.cancel(Stop.SHUTDOWN)
             await self._drain()
 
@@ -139,7 +139,7 @@ class Worker:
 
     async def _drain(self) -> None:
         while self._runs:
-            await asyncio.wait([run.task for run in self._runs.values()])
+            await asyncio.wait([run.task for run in self._runs])
 
     async def _claim_and_wait(self) -> None:
         self._wake.clear()
@@ -160,7 +160,10 @@ class Worker:
         lease_ends = time.monotonic() + self._options.lease_s
         names = list(self._handlers)
         for job in await self._store.claim(names, self.name, self._options.lease_s, free):
-            run = self._runs[job.id] = Run(job, lease_ends)
+            # Our own earlier attempt at it lost its lease without our having noticed yet.
+            self._cancel({job.id}, Stop.LOST)
+            run = Run(job, lease_ends)
+            self._runs.add(run)
             run.task = asyncio.create_task(self._work(run), name=f"job-{job.id}")
 
     async def _work(self, run: Run) -> None:
@@ -173,7 +176,7 @@ class Worker:
         except SQLAlchemyError:
             log.exception("The end of job %s cannot be recorded; it will run again.", run.job.id)
         finally:
-            del self._runs[run.job.id]
+            self._runs.discard(run)
             self._wake.set()
 
     async def _handle(self, run: Run) -> Verdict | None:
@@ -244,16 +247,17 @@ class Worker:
                 self._link.answered()
 
     async def _beat(self) -> None:
-        beating = dict(self._runs)
+        beating = list(self._runs)
         lease_ends = time.monotonic() + self._options.lease_s
-        heartbeat = await self._store.heartbeat(self.name, list(beating), self._options.lease_s)
-        for job_id, run in beating.items():
-            if job_id in heartbeat.lost:
+        heartbeat = await self._store.heartbeat(
+            self.name, [run.job.id for run in beating], self._options.lease_s
+        )
+        for run in beating:
+            if run.job.id in heartbeat.lost:
                 run.cancel(Stop.LOST)
             else:
                 run.lease_ends = lease_ends
-            if job_id in heartbeat.cancelled:
-                run.cancel(Stop.CANCELLED)
+        self._cancel(heartbeat.cancelled, Stop.CANCELLED)
 
     async def _upkeep(self) -> None:
         remove_at = 0.0
@@ -275,9 +279,13 @@ class Worker:
 
     async def _cancel_requested(self) -> None:
         if self._runs:
-            for job_id in await self._store.find_cancelled(list(self._runs)):
-                if job_id in self._runs:
-                    self._runs[job_id].cancel(Stop.CANCELLED)
+            job_ids = [run.job.id for run in self._runs]
+            self._cancel(await self._store.find_cancelled(job_ids), Stop.CANCELLED)
+
+    def _cancel(self, job_ids: Collection[str], why: Stop) -> None:
+        for run in self._runs:
+            if run.job.id in job_ids:
+                run.cancel(why)
 
 
 def _described(error: BaseException) -> tuple[str, str]:
