@@ -1,10 +1,13 @@
 """The composition root: the only caller of constructors."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import secrets
+import signal
 import socket
+import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -25,7 +28,7 @@ from quarterdeck.access.tokens import TokenStore
 from quarterdeck.api.application import Services, build
 from quarterdeck.api.asgi import App
 from quarterdeck.api.limits import RateLimiter
-from quarterdeck.config import Settings, decode_options
+from quarterdeck.config import Jwt, Settings, decode_options
 from quarterdeck.core.errors import ConfigError
 from quarterdeck.journal import configure_logging
 from quarterdeck.net.http import HttpClient
@@ -108,9 +111,11 @@ async def open_tokens(settings: Settings) -> AsyncIterator[TokenStore]:
     """The token store of these settings; works while a server runs."""
     await asyncio.to_thread(migrate_state, settings)
     database = open_database(state_url(settings), "state")
+    tokens = TokenStore(database, _token_key(settings))
     try:
-        yield TokenStore(database, _token_key(settings))
+        yield tokens
     finally:
+        await tokens.close()
         await database.close()
 
 
@@ -120,10 +125,12 @@ def check_settings(settings: Settings) -> None:
     Raises:
         ConfigError: naming the key and what was expected.
     """
-    _engines(settings, [])
     _require_shared_secret(settings)
-    if settings.access.jwt.issuer:
-        JwtVerifier(settings.access.jwt, HttpClient().get_bytes)
+    asyncio.run(_compose_and_close(settings))
+
+
+async def _compose_and_close(settings: Settings) -> None:
+    await compose(settings).close()
 
 
 def compose(settings: Settings, extra_sources: list[dict[str, Any]] | None = None) -> Server:
@@ -190,6 +197,7 @@ async def _run(settings: Settings, listener: socket.socket, demo: Companion | No
             timeout_graceful_shutdown=settings.server.shutdown_grace_s,
         )
     )
+    _end_gently(http)
     stop = asyncio.Event()
     working = asyncio.create_task(server.worker.run(stop))
     try:
@@ -203,6 +211,16 @@ async def _run(settings: Settings, listener: socket.socket, demo: Companion | No
             await demo.stop()
         await _finished(working, settings.server.shutdown_grace_s)
         await server.close()
+
+
+def _end_gently(http: uvicorn.Server) -> None:
+    """A signal before uvicorn listens for it ends the start; one it raises again does no harm."""
+
+    def note(_signal: int, _frame: object) -> None:
+        http.should_exit = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, note)
 
 
 async def _finished(working: "asyncio.Task[None]", grace_s: float) -> None:
@@ -234,11 +252,13 @@ def _engines(settings: Settings, extra: list[dict[str, Any]]) -> dict[str, Engin
 
 def _authenticator(settings: Settings, state: Database, closing: AsyncExitStack) -> Authenticator:
     jwt = None
-    if settings.access.jwt.issuer:
+    if settings.access.jwt != Jwt():
         client = HttpClient()
         closing.push_async_callback(client.close)
         jwt = JwtVerifier(settings.access.jwt, client.get_bytes)
-    return Authenticator(TokenStore(state, _token_key(settings)), jwt)
+    tokens = TokenStore(state, _token_key(settings))
+    closing.push_async_callback(tokens.close)
+    return Authenticator(tokens, jwt)
 
 
 async def _ping(database: Database) -> None:
@@ -263,12 +283,15 @@ def _token_key(settings: Settings) -> bytes:
         return settings.access.secret.encode()
     path = _data_dir(settings) / "secret.key"
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return bytes.fromhex(path.read_text())
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_hex(32))
+    if not path.exists():
+        # Written whole before it has its name: nobody may ever read half a key.
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
+            file.write(secrets.token_hex(32))
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(file.name, path)
+        Path(file.name).unlink()
     return bytes.fromhex(path.read_text())
 
 

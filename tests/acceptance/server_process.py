@@ -94,7 +94,7 @@ class ServerProcess:
             )  # fmt: skip
         try:
             servers.wait_for_port(self.port, self.process)
-            self._until(lambda: self.call("GET", "/healthz", prefix="").status == 200)
+            wait_until(self._is_up)
         except (RuntimeError, AssertionError):
             raise RuntimeError(f"the server did not start:\n{self.log}") from None
 
@@ -175,8 +175,10 @@ class ServerProcess:
     def state_url(self) -> str:
         return f"sqlite:///{self.directory / 'data' / 'quarterdeck.sqlite3'}"
 
-    def _until(self, condition: Callable[[], bool], seconds: float = 30) -> None:
-        wait_until(condition, seconds)
+    def _is_up(self) -> bool:
+        if self.process and self.process.poll() is not None:
+            raise RuntimeError(f"it ended with {self.process.returncode}")
+        return self.call("GET", "/healthz", prefix="").status == 200
 
     def _environment(self) -> dict[str, str]:
         return {

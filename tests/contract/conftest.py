@@ -5,12 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from contract.foreign_harness import open_foreign
 from contract.harness import EngineHarness, HarnessFactory
+from contract.hybrid_harness import open_hybrid
 from contract.sql_harness import open_postgres, open_sqlite
 
 HARNESSES: dict[str, HarnessFactory] = {
     "sqlite": open_sqlite,
     "postgresql": open_postgres,
+    "postgresql-foreign-columns": open_foreign,
+    "hybrid": open_hybrid,
 }
 
 

@@ -87,9 +87,7 @@ class EngineHarness(Protocol):
         ...
 
 
-HarnessFactory = Callable[
-    [pytest.FixtureRequest, Path], AbstractAsyncContextManager[EngineHarness]
-]
+HarnessFactory = Callable[[pytest.FixtureRequest, Path], AbstractAsyncContextManager[EngineHarness]]
 """Opens a harness; the path is an empty directory of its own."""
 
 

@@ -50,7 +50,9 @@ class SqlHarness:
             NewJob({"number": number, "outcome": outcome}, priority=priority, max_attempts=1)
             for number in range(count)
         ]
-        return [JobRef(SOURCE, job_id) for job_id in await self._store.enqueue_many(queue_name, jobs)]
+        return [
+            JobRef(SOURCE, job_id) for job_id in await self._store.enqueue_many(queue_name, jobs)
+        ]
 
     def workers(self, *queue_names: str, processes: int = 1) -> AbstractAsyncContextManager[None]:
         """See `EngineHarness`."""

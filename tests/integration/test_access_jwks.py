@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 from joserfc import jwt
@@ -145,8 +146,9 @@ async def test_outage_spares_whose_key_is_known(
 
 
 async def test_hanging_provider_keeps_nobody_waiting_whose_key_is_known(
-    verifier: JwtVerifier, provider: IdentityProvider, watch: Watch
+    provider: IdentityProvider, http: HttpClient, watch: Watch
 ) -> None:
+    verifier = JwtVerifier(provider.settings(), partial(http.get_bytes, timeout_s=600), watch)
     known = signed(rsa_key("r1"), exp=AT + 86_400)
     await verifier.authenticate(known)
     await provider.stop()
@@ -155,11 +157,11 @@ async def test_hanging_provider_keeps_nobody_waiting_whose_key_is_known(
     await provider.start()
     provider.gate.clear()
     watch.forward(seconds=11)
-    assert (await verifier.authenticate(known)).id == "jwt:u-1"
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
+        assert (await verifier.authenticate(known)).id == "jwt:u-1"
         while provider.requests == 1:
             await asyncio.sleep(0)
-    assert (await verifier.authenticate(known)).id == "jwt:u-1"
+        assert (await verifier.authenticate(known)).id == "jwt:u-1"
 
 
 async def test_provider_that_was_never_reached_is_unavailable_then_recovers(

@@ -95,7 +95,8 @@ async def test_tidy_keeps_the_newest_failed_jobs_of_each_band(platform: Platform
         for n in range(retention.KEEP_FAILED[MAIL, Band.NORMAL] + 5)
         for priority in (HIGH, NORMAL)
     ]
-    await enqueue(platform.store, batch)
+    await enqueue(platform.store, batch[:10])
+    await enqueue(platform.store, batch[10:])
     for job in await platform.store.claim([MAIL], "test", 30, limit=len(batch)):
         await platform.store.fail(job, "no", None)
     await retention.tidy(platform.database, platform.store)

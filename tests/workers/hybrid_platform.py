@@ -1,24 +1,13 @@
 """A platform as its own documentation describes it: PostgreSQL tables, a migrator, BRPOP workers.
 
 It knows nothing of Quarterdeck: only the tables, the Redis keys and what is agreed about pauses.
-Run as a program it is one real migrator or worker process, until SIGTERM:
-
-    python hybrid_platform.py migrator --postgres URL --redis URL
-    python hybrid_platform.py worker --postgres URL --redis URL --queue NAME [--queue NAME]
-
-A job's payload tells it how to go: `{"fail": true}` fails every attempt, `{"hold": "KEY"}` runs
-until something is pushed to the Redis list KEY.
+`hybrid_worker.py` runs it as real processes.
 """
 
-import argparse
-import asyncio
 import json
-import signal
-import sys
 import traceback
 import uuid
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import asyncpg
@@ -27,6 +16,8 @@ from redis.asyncio import Redis
 GUARD_TTL_S = 3600
 BATCH = 200
 BANDS = (":high", "", ":low")
+Act = Callable[[str, int, Any], Awaitable[None]]
+"""What a worker does with a job: id, attempt from 1, payload. Raises ConnectionError to fail."""
 
 DUE = """
 SELECT j.id, j.queue_name, j.priority, j.band, j.payload, j.attempt_count, j.max_attempts
@@ -183,52 +174,17 @@ class Platform:
             )
         await self.redis.delete(f"job:{row['id']}")
 
-    async def work_once(self, queues: Sequence[str], timeout_s: float = 0.2) -> str | None:
+    async def work_once(
+        self, queues: Sequence[str], act: Act, timeout_s: float = 0.2
+    ) -> str | None:
         """Take one job and do it; gives its id."""
         row = await self.take(queues, timeout_s)
         if row is None:
             return None
-        payload = json.loads(row["payload"])
         error = None
         try:
-            await self._do(payload if isinstance(payload, dict) else {})
-        except ConnectionRefusedError as failure:
+            await act(row["id"], row["attempt_count"], json.loads(row["payload"]))
+        except ConnectionError as failure:
             error = failure
         await self.finish(row, error)
         return str(row["id"])
-
-    async def _do(self, payload: dict[str, Any]) -> None:
-        if "hold" in payload:
-            while await self.redis.blpop([payload["hold"]], timeout=1) is None:
-                pass
-        if payload.get("fail"):
-            raise ConnectionRefusedError(str(payload.get("message", "421 4.3.2 try again later")))
-
-
-async def run(arguments: argparse.Namespace) -> None:
-    platform = await Platform.open(arguments.postgres, arguments.redis)
-    stop = asyncio.Event()
-    # Only between jobs: a pop that is cancelled half-way would lose its entry.
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
-    while not stop.is_set():
-        if arguments.role == "worker":
-            await platform.work_once(arguments.queue)
-        elif not await platform.migrate_once():
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), 0.02)
-    await platform.close()
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("role", choices=["migrator", "worker"])
-    parser.add_argument("--postgres", required=True)
-    parser.add_argument("--redis", required=True)
-    parser.add_argument("--queue", action="append", default=[])
-    asyncio.run(run(parser.parse_args()))
-
-
-if __name__ == "__main__":
-    main()

@@ -41,7 +41,7 @@ async def execute(database: Database, statement: str, **values: object) -> None:
     await database.write(lambda c: c.execute(text(statement), values).rowcount)
 
 
-async def drain(store: WorkStore, names: Sequence[str], limit: int = 1) -> list[str]:
+async def drain(store: WorkStore, names: Sequence[str], limit: int = 1) -> list[Any]:
     """Claim until nothing is left; gives the payloads' `n` in the order of the claims."""
     found = []
     while claimed := await store.claim(names, "drain", 30, limit):

@@ -1,7 +1,7 @@
 """A worker process: `worker.py URL QUEUE HANDLER JOURNAL [LEASE_S [CONCURRENCY]]`.
 
 Every attempt appends a line to the journal, before it does what HANDLER says: `finish`,
-`hang-once` (the first attempt never ends), or `die` (kills its process, as a poison payload would).
+`hang-once` (the first attempt never ends), or `die` (kills its process, as a poison payload does).
 SIGTERM stops the worker, and finishes what runs.
 """
 

@@ -6,7 +6,6 @@ from typing import Any, cast
 
 from litestar import Litestar, Router
 from litestar.di import Provide
-from litestar.middleware import DefineMiddleware
 
 from quarterdeck.access.audit import AuditTrail
 from quarterdeck.access.idempotency import IdempotencyKeys
@@ -88,8 +87,13 @@ def _closed(services: Services) -> Router:
     )
 
 
-def _layer(kind: Callable[..., App], **given: object) -> DefineMiddleware:
-    return DefineMiddleware(cast(Any, kind), **given)  # its scopes are narrower than ASGI's
+def _layer(kind: Callable[..., App], **given: object) -> Any:
+    """A middleware as a plain function: Litestar copies handlers deeply, functions stay whole."""
+
+    def wrap(app: App) -> App:
+        return kind(app, **given)
+
+    return wrap
 
 
 def _rooms() -> list[Router]:

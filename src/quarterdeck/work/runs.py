@@ -44,29 +44,31 @@ class Run:
 
 
 class Link:
-    """The connection to the database as its user sees it: logs each change of state once."""
+    """The connection to the database as its users see it: logs each change of state once.
+
+    A locked SQLite still answers reads. So each user (a loop, a job being recorded) is down until
+    that same user was answered, and the link is up when all are.
+    """
 
     def __init__(self, worker: str) -> None:
         self._worker = worker
-        self._failures = 0
+        self._failures: dict[object, int] = {}
         self._up_since = float("-inf")
 
-    def failed(self, error: Exception) -> float:
+    def failed(self, user: object, error: Exception) -> float:
         """Note a failure; gives the seconds to wait before the next try."""
-        if self._failures == 0:
+        if not self._failures:
             log.warning("Worker %s waits for its database: %s", self._worker, error)
-        wait_s = min(LONGEST_RETRY_S, FIRST_RETRY_S * 2.0 ** min(self._failures, 10))
-        self._failures += 1
-        self._up_since = float("inf")
-        return wait_s
+        earlier = self._failures.get(user, 0)
+        self._failures[user] = earlier + 1
+        return min(LONGEST_RETRY_S, FIRST_RETRY_S * 2.0 ** min(earlier, 10))
 
-    def answered(self) -> None:
-        """Note that it works."""
-        if self._failures:
+    def answered(self, user: object) -> None:
+        """Note that it works for this user, or that this user waits no more."""
+        if self._failures.pop(user, 0) and not self._failures:
             log.warning("Worker %s reaches its database again.", self._worker)
-            self._failures = 0
             self._up_since = time.monotonic()
 
     def up_for_s(self) -> float:
-        """Seconds since the last outage ended; infinite without one, negative during one."""
-        return time.monotonic() - self._up_since
+        """Seconds since the last outage ended: infinite without one, zero during one."""
+        return 0.0 if self._failures else time.monotonic() - self._up_since

@@ -149,9 +149,9 @@ class Worker:
             try:
                 await self._claim(free)
             except DATABASE_ERRORS as error:
-                wait_s = self._link.failed(error)
+                wait_s = self._link.failed("claim", error)
             else:
-                self._link.answered()
+                self._link.answered("claim")
         with suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
                 await self._wake.wait()
@@ -219,18 +219,20 @@ class Worker:
 
     async def _persist(self, run: Run, write: Verdict) -> None:
         """Write, however long the database is gone; a stopping worker waits for one lease only."""
-        while True:
-            try:
-                await write()
-            except SourceUnavailable as error:
-                wait_s = self._link.failed(error)
-                if self._stopping and time.monotonic() > run.lease_ends:
-                    log.warning("Gave up recording job %s; it will run again.", run.job.id)
+        try:
+            while True:
+                try:
+                    await write()
+                except SourceUnavailable as error:
+                    wait_s = self._link.failed(run, error)
+                    if self._stopping and time.monotonic() > run.lease_ends:
+                        log.warning("Gave up recording job %s; it will run again.", run.job.id)
+                        return
+                    await asyncio.sleep(wait_s)
+                else:
                     return
-                await asyncio.sleep(wait_s)
-            else:
-                self._link.answered()
-                return
+        finally:
+            self._link.answered(run)
 
     async def _heartbeats(self) -> None:
         wait_s = self._options.lease_s / 3
@@ -242,9 +244,9 @@ class Worker:
             try:
                 await self._beat()
             except DATABASE_ERRORS as error:
-                wait_s = min(wait_s, self._link.failed(error))
+                wait_s = min(wait_s, self._link.failed("heartbeat", error))
             else:
-                self._link.answered()
+                self._link.answered("heartbeat")
 
     async def _beat(self) -> None:
         beating = list(self._runs)
@@ -272,9 +274,9 @@ class Worker:
                     await self._store.remove_finished(self._options.keep_finished)
                     remove_at = time.monotonic() + REMOVE_FINISHED_S
             except DATABASE_ERRORS as error:
-                self._link.failed(error)
+                self._link.failed("upkeep", error)
             else:
-                self._link.answered()
+                self._link.answered("upkeep")
             await asyncio.sleep(UPKEEP_S)
 
     async def _cancel_requested(self) -> None:

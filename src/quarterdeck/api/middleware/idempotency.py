@@ -1,11 +1,15 @@
 """`Idempotency-Key` on POST: the same request is carried out once and answered alike for 24 h."""
 
 import hashlib
+import logging
 
 from quarterdeck.access.idempotency import IdempotencyKeys, StoredAnswer
 from quarterdeck.api.asgi import App, Message, Receive, Scope, Send
 from quarterdeck.api.context import context_of, header
 from quarterdeck.api.middleware.bodies import KEY as BODY
+from quarterdeck.core.errors import SourceUnavailable
+
+log = logging.getLogger("quarterdeck.http")
 
 KEPT_HEADERS = (b"content-type", b"location")
 
@@ -50,14 +54,20 @@ class IdempotencyLayer:
         except BaseException:
             await self._keys.release(principal, key)
             raise
-        answer = _answer(held)
-        if answer.status >= 500 or answer.status in {401, 403, 429}:
-            # Nothing was carried out for good: the caller may try the same key again.
-            await self._keys.release(principal, key)
-        else:
-            await self._keys.store(principal, key, answer)
+        await self._keep(principal, key, _answer(held))
         for message in held:
             await send(message)
+
+    async def _keep(self, principal: str, key: str, answer: StoredAnswer) -> None:
+        try:
+            if answer.status >= 500 or answer.status in {401, 403, 429}:
+                # Nothing was carried out for good: the caller may try the same key again.
+                await self._keys.release(principal, key)
+            else:
+                await self._keys.store(principal, key, answer)
+        except SourceUnavailable as error:
+            # The work is done: the caller must hear so, even if a repetition cannot be replayed.
+            log.warning("the answer to an idempotency key is not kept: %s", error.message)
 
 
 def _fingerprint(scope: Scope) -> bytes:

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from quarterdeck.queues.model import Priority
+from quarterdeck.queues.model import Priority, QueueRef
 
+BANDS = (Priority.HIGH, Priority.NORMAL, Priority.LOW)
 SUFFIXES = {Priority.HIGH: ":high", Priority.NORMAL: "", Priority.LOW: ":low"}
 PREFIX = "queue:"
 
@@ -32,6 +33,12 @@ class Band:
             if name.endswith(SUFFIXES[priority]):
                 return cls(name.removesuffix(SUFFIXES[priority]), priority)
         return cls(name, Priority.NORMAL)
+
+    @classmethod
+    def of_queue(cls, queue: QueueRef) -> "Band":
+        """The band that a public queue is."""
+        name = queue.name.removeprefix(PREFIX).removesuffix(SUFFIXES[queue.priority])
+        return cls(name, queue.priority)
 
 
 @dataclass(frozen=True, slots=True)

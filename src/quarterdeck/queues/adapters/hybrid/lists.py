@@ -52,8 +52,8 @@ class RedisLists:
     def __init__(self, source: str, url: str, patterns: KeyPatterns) -> None:
         self._source = source
         self._patterns = patterns
-        # One more try, because a pooled connection may have died while it was idle. Safe also for
-        # scripts: they may be run twice.
+        # One more try, because a pooled connection may have died while it was idle. All that is
+        # sent here may be run twice, scripts too.
         self._client = Redis.from_url(
             url,
             socket_connect_timeout=CONNECT_TIMEOUT_S,
@@ -127,7 +127,7 @@ class RedisLists:
         """Ids of all jobs whose delete took the entry out and did not finish."""
         async with self._answering():
             ids = await self._client.hkeys(self._patterns.of_band(band).removing)
-        return [job_id.decode(errors="replace") for job_id in ids]
+        return [_text(job_id) for job_id in ids]
 
     async def take_out(self, band: Band, job_id: str, entries: Sequence[bytes]) -> Taken | None:
         """Move a job's entries out of reach of the workers; None: they were popped meanwhile."""
@@ -156,6 +156,12 @@ class RedisLists:
             for job_id in job_ids:
                 pipeline.delete(self._patterns.of_job(job_id))
             await pipeline.execute()
+
+    async def drop_removing(self, band: Band, job_ids: Sequence[str]) -> None:
+        """Drop entries of interrupted deletes that would no longer be right to put back."""
+        if job_ids:
+            async with self._answering():
+                await self._client.hdel(self._patterns.of_band(band).removing, *job_ids)
 
     async def clear_guard(self, name: str, job_ids: Iterable[str]) -> None:
         """Let the migrator move these jobs of a queue again."""
@@ -187,6 +193,10 @@ def entry_id(entry: bytes) -> str | None:
         return None
     found = parsed.get("id") if isinstance(parsed, dict) else None
     return str(found) if isinstance(found, str | int) else None
+
+
+def _text(raw: bytes | str) -> str:
+    return raw.decode(errors="replace") if isinstance(raw, bytes) else raw
 
 
 def _number(answer: object) -> int | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, literal_column, select
+from sqlalchemy import ColumnElement, Connection, Select, func, literal_column, select
 
 from quarterdeck.core.pagination import TotalKind
 from quarterdeck.queues.adapters.sql.counters import NO_JOBS, Counts, read_counters
@@ -59,7 +59,7 @@ def read_total(
             counts.c.minute == 0,
         )
         return int(connection.execute(statement).scalar_one()), TotalKind.EXACT
-    some = (
+    some: Select[Any] = (
         select(literal_column("1").label("one"))
         .where(in_lane(tables, lane), in_states(tables, *states))
         .limit(COUNT_LIMIT + 1)

@@ -117,16 +117,14 @@ def _completed_since(
     )
     if names is not None:
         statement = statement.where(jobs.c.queue_name.in_(names))
-    return {
-        Lane(row.queue_name, BANDS[row.band]): row.n for row in connection.execute(statement)
-    }
+    return {Lane(row.queue_name, BANDS[row.band]): row.n for row in connection.execute(statement)}
 
 
 def _band(tables: JobTables) -> ColumnElement[int]:
-    normal = literal_column(str(BANDS.index(Priority.NORMAL)))
+    normal: ColumnElement[int] = literal_column(str(BANDS.index(Priority.NORMAL)))
     if not tables.has_bands:
         return normal
-    whens = [
+    whens: list[tuple[ColumnElement[bool], ColumnElement[int]]] = [
         (in_band(tables, priority), literal_column(str(BANDS.index(priority))))
         for priority in (Priority.HIGH, Priority.LOW)
     ]

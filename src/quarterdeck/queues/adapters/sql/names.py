@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, and_, literal_column, or_, true
 
-from quarterdeck.queues.adapters.sql.tables import JobTables
+from quarterdeck.queues.adapters.sql.tables import JobTables, is_storable
 from quarterdeck.queues.model import JobState, Priority, QueueRef
 
 PREFIX = "queue:"
@@ -42,7 +42,7 @@ def lane_of(ref: QueueRef) -> Lane:
 
 def lanes_named(name: str) -> Sequence[Lane]:
     """What a public name can mean, the likelier first; empty: it is no name of ours."""
-    if not name.startswith(PREFIX):
+    if not name.startswith(PREFIX) or not is_storable(name):
         return ()
     bare = name.removeprefix(PREFIX)
     bands = [

@@ -78,10 +78,10 @@ class Statuses(Struct, frozen=True, forbid_unknown_fields=True):
     Jobs in any other status are not shown.
     """
 
-    waiting: list[str] = ["queued", "migrated_to_redis"]
-    active: list[str] = ["running"]
-    completed: list[str] = ["completed"]
-    failed: list[str] = ["failed"]
+    waiting: tuple[str, ...] = ("queued", "migrated_to_redis")
+    active: tuple[str, ...] = ("running",)
+    completed: tuple[str, ...] = ("completed",)
+    failed: tuple[str, ...] = ("failed",)
 
 
 class Options(Struct, frozen=True, forbid_unknown_fields=True):

@@ -93,12 +93,16 @@ class _Reflection:
         if counts is not None and "band" in jobs.c and "phase" in jobs.c:
             return counts
         if wanted == "job_counts":
-            raise self._wrong("there are no counters (job_counts, jobs.band, jobs.phase)", "counters")
+            raise self._wrong(
+                "there are no counters (job_counts, jobs.band, jobs.phase)", "counters"
+            )
         return None
 
     def _statuses(self, jobs: Table) -> Mapping[JobState, tuple[str, ...]]:
         """The mapped values; of an enum only those that it has, for others cannot be compared."""
-        mapped = {state: tuple(getattr(self._options.statuses, state)) for state in JobState}
+        mapped: dict[JobState, tuple[str, ...]] = {
+            state: getattr(self._options.statuses, state) for state in JobState
+        }
         kind = jobs.c.status.type
         if isinstance(kind, Enum):
             mapped = {

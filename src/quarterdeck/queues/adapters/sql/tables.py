@@ -15,6 +15,11 @@ from quarterdeck.queues.model import JobState
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
+def is_storable(text: str) -> bool:
+    """Whether any row can hold this text: no NUL, no lone surrogates."""
+    return _UNSTORABLE.search(text) is None
+
+
 class Moment(TypeDecorator[datetime]):
     """An aware UTC datetime in whatever the column is; without a zone it is UTC.
 
@@ -44,12 +49,11 @@ class Moment(TypeDecorator[datetime]):
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         """Aware UTC, or None for what is no time."""
-        if not isinstance(value, datetime):
-            try:
-                value = datetime.fromisoformat(value)
-            except (TypeError, ValueError):
-                return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        try:
+            moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+        except (TypeError, ValueError):
+            return None
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,7 @@ class JobTables:
                 return None
         if isinstance(kind, Integer):
             return _integer(job_id, kind)
-        return None if _UNSTORABLE.search(job_id) else job_id
+        return job_id if is_storable(job_id) else None
 
 
 def _integer(text: str, kind: Integer) -> int | None:

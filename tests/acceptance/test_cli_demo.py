@@ -1,0 +1,149 @@
+"""`quarterdeck demo`: a stranger's first minute."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import servers
+from acceptance.server_process import ServerProcess, wait_until
+
+ANNOUNCED = re.compile(r"curl -H 'Authorization: Bearer (qd_ops_\w+)' (http://\S+)\n")
+STATES = ("active", "waiting", "failed", "completed")
+
+
+class DemoProcess(ServerProcess):
+    """`quarterdeck demo` and what it says on standard output."""
+
+    said: str = ""
+
+    def start(self) -> None:
+        self.port = self.port or servers.free_port()
+        self.said = ""
+        with (self.directory / "server.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command("demo", "--port", str(self.port)),
+                stdout=subprocess.PIPE, stderr=log, env=self._environment(),
+            )  # fmt: skip
+        self.reader = threading.Thread(target=self._read)
+        self.reader.start()
+        wait_until(lambda: ANNOUNCED.search(self.said) is not None, 60)
+        wait_until(lambda: self.call("GET", "/healthz", prefix="").status == 200)
+
+    def _read(self) -> None:
+        assert self.process
+        assert self.process.stdout
+        for line in self.process.stdout:
+            self.said += line.decode()
+
+    def end(self, number: int) -> int:
+        assert self.process
+        self.process.send_signal(number)
+        code = self.process.wait(60)
+        self.reader.join()
+        assert self.process.stdout
+        self.process.stdout.close()
+        return code
+
+    @property
+    def announced(self) -> tuple[str, str]:
+        """The token, and the URL of the line to try."""
+        found = ANNOUNCED.search(self.said)
+        assert found
+        return found[1], found[2]
+
+    def children(self) -> list[int]:
+        """Living processes of the sample platform."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            try:
+                command = (entry / "cmdline").read_bytes().decode()
+            except OSError:
+                continue
+            if "quarterdeck.demo." in command and str(self.directory) in command:
+                found.append(int(entry.name))
+        return found
+
+    def status_with(self, token: str) -> int:
+        return self.call("GET", "/queues", token=token).status
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[DemoProcess]:
+    running = DemoProcess(tmp_path)
+    running.start()
+    yield running
+    if running.process and running.process.poll() is None:
+        running.end(signal.SIGKILL)
+
+
+@pytest.fixture
+def cli(demo: DemoProcess) -> Callable[..., "subprocess.CompletedProcess[str]"]:
+    def call(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        token, _ = demo.announced
+        environment = os.environ | {
+            "QUARTERDECK_URL": f"http://127.0.0.1:{demo.port}", "QUARTERDECK_TOKEN": token
+        }  # fmt: skip
+        return subprocess.run(
+            [*demo.command()[:3], *arguments],
+            env=environment, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+
+    return call
+
+
+def test_every_state_is_seen_within_a_minute(
+    demo: DemoProcess, cli: Callable[..., "subprocess.CompletedProcess[str]"]
+) -> None:
+    token, url = demo.announced
+    assert url == f"http://127.0.0.1:{demo.port}/api/v1/platform/system/queues"
+    names = {queue["name"] for queue in demo.call("GET", "/queues", token=token).data["queues"]}
+    assert {
+        "queue:email-sending:high", "queue:email-sending", "queue:email-sending:low",
+        "queue:analytics:daily-aggregate", "queue:warmup:process",
+    } <= names  # fmt: skip
+    seen: set[str] = set()
+
+    def all_seen() -> bool:
+        jobs = "/queues/queue%3Aemail-sending/jobs?limit=100"
+        page = demo.call("GET", jobs, token=token).data["jobs"]
+        seen.update(job["status"] for job in page)
+        return seen == set(STATES)
+
+    wait_until(all_seen, 60)
+    failed = json.loads(cli("jobs", "email-sending", "--status", "failed", "--json").stdout)["jobs"]
+    assert all(job["payload"]["sample"] is True for job in failed)
+    assert all(job["payload"]["smtp"]["smtp_password"] == "***" for job in failed)
+    assert all("relay.py" in job["error"]["stack_trace"] for job in failed)
+    assert "queue:email-sending" in cli("queues", "--source", "demo").stdout
+
+
+def test_term_ends_server_and_platform(demo: DemoProcess) -> None:
+    wait_until(lambda: len(demo.children()) == 3)
+    assert demo.end(signal.SIGTERM) == 0
+    assert demo.children() == []
+
+
+def test_kill_leaves_no_orphans_and_the_next_start_works(demo: DemoProcess) -> None:
+    first, _ = demo.announced
+    wait_until(lambda: len(demo.children()) == 3)
+    demo.end(signal.SIGKILL)
+    wait_until(lambda: demo.children() == [])
+    demo.start()
+    second, _ = demo.announced
+    assert (demo.status_with(first), demo.status_with(second)) == (401, 200)
+    assert demo.end(signal.SIGTERM) == 0
+
+
+def test_second_demo_is_refused_and_spares_the_first(demo: DemoProcess) -> None:
+    token, _ = demo.announced
+    second = demo.run("demo", "--port", "0")
+    assert (second.returncode, second.stdout) == (2, "")
+    assert "already uses the data directory" in second.stderr
+    assert demo.status_with(token) == 200
