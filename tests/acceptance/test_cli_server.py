@@ -141,13 +141,14 @@ def test_config_check_prints_the_settings_without_secrets(tmp_path: Path) -> Non
     assert not (tmp_path / "data").exists()
 
 
-@pytest.mark.parametrize("command", [["config", "check"], ["serve"], ["demo"], ["migrate"]])
 @pytest.mark.parametrize(
-    ("settings", "expected"),
+    ("command", "settings", "expected"),
     [
-        ("[server]\nport = 'high'\n", "server.port"),
-        ("[server]\nprot = 80\n", "server.prot"),
-        ("[server\n", "not valid TOML"),
+        (["config", "check"], "[server]\nport = 'high'\n", "server.port"),
+        (["serve"], "[server]\n\nprot = 80\n", "line 3"),
+        (["demo"], "[server\n", "not valid TOML"),
+        (["migrate"], "[queues]\nsources = 5\n", "queues.sources"),
+        (["token", "list"], "[access.jwt]\nalgorithms = ['none']\n", "access.jwt.algorithms"),
     ],
 )
 def test_wrong_settings_stop_every_command_in_one_line(

@@ -94,7 +94,8 @@ async def test_platform_shows_every_state_and_stops_clean(
             "kind": "sql",
             "url": f"sqlite:///{tmp_path}/demo/platform.sqlite3",
         }
-        seen: set[str] = set()
+        seen = states(tmp_path)
+        assert seen >= {"queued", "completed", "failed"}, "the first look is empty"
 
         def all_seen() -> bool:
             seen.update(states(tmp_path))
@@ -147,11 +148,13 @@ async def test_announcement_that_fails_stops_the_platform(tmp_path: Path) -> Non
 async def test_child_that_always_dies_is_reported_with_its_last_words(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    # Without a schema every process fails at its first statement.
-    (tmp_path / "demo").mkdir()
-    (tmp_path / "demo" / "platform.sqlite3").touch()
-    launcher = DemoLauncher(tmp_path, 7, lambda _: None, said_nothing)
+    launcher = DemoLauncher(tmp_path, 7, lambda url: migrate(url, MIGRATIONS), said_nothing)
     await launcher.start()
+    # Without a schema the producer fails at its first statement.
+    path = tmp_path / "demo" / "platform.sqlite3"
+    for name in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
+        name.unlink(missing_ok=True)
+    path.touch()
     await until(lambda: caplog.text.count("demo's producer has died") >= 2)
     await launcher.stop()
     assert "no such table: jobs" in caplog.text

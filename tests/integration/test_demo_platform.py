@@ -10,7 +10,14 @@ from sqlalchemy import Select, func, select, update
 
 from quarterdeck.app import MIGRATIONS
 from quarterdeck.demo import producer, retention
-from quarterdeck.demo.backlog import SETTLED, WAITING, enqueue, seed_backlog
+from quarterdeck.demo.backlog import (
+    SETTLED,
+    WAITING,
+    enqueue,
+    next_number,
+    prepare,
+    seed_backlog,
+)
 from quarterdeck.demo.child import Platform
 from quarterdeck.demo.scenario import (
     EARLY_FAILURES,
@@ -67,10 +74,18 @@ async def test_backlog_has_done_failed_and_waiting_jobs(platform: Platform) -> N
     assert "relay.py" in traces
 
 
+async def test_backlog_is_made_once(platform: Platform, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'platform.sqlite3'}"
+    for _ in range(2):
+        await prepare(url, platform.seed)
+        assert await next_number(platform.database) == SETTLED + WAITING
+    assert await ask(platform, select(func.count()).select_from(jobs)) == SETTLED + WAITING
+
+
 async def test_producer_goes_on_where_the_last_run_stopped(platform: Platform) -> None:
-    assert await producer.next_number(platform.database) == 0
+    assert await next_number(platform.database) == 0
     await seed_backlog(platform.store, platform.seed)
-    assert await producer.next_number(platform.database) == SETTLED + WAITING
+    assert await next_number(platform.database) == SETTLED + WAITING
 
 
 async def test_producer_enqueues_a_campaign_whole(platform: Platform) -> None:

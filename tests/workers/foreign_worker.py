@@ -21,7 +21,9 @@ WHERE task_id = (
 ) RETURNING task_id, tries, body
 """
 DONE = "UPDATE tasks SET state = 'done', ended = clock_timestamp() WHERE task_id = $1"
-BROKEN = "UPDATE tasks SET state = 'broken', broke = clock_timestamp(), problem = $2 WHERE task_id = $1"
+BROKEN = (
+    "UPDATE tasks SET state = 'broken', broke = clock_timestamp(), problem = $2 WHERE task_id = $1"
+)
 
 
 async def work(url: str, topics: list[str], script: Script, stop: asyncio.Event) -> None:

@@ -96,6 +96,7 @@ def _framework_schema(routes: Router, given: Iterable[str]) -> dict[str, Any]:
     schema: dict[str, Any] = Litestar(
         [routes],
         openapi_config=config,
+        logging_config=None,
         dependencies={name: Provide(lambda: None, sync_to_thread=False) for name in given},
     ).openapi_schema.to_schema()
     return schema

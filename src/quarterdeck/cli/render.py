@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from quarterdeck.core.clock import utc_now
@@ -22,6 +22,7 @@ STYLES = {
     "revoked": "red", "expired": "yellow",
 }  # fmt: skip
 SHORTEST_TAIL = 24
+GAP = "  "
 
 
 def safe(value: object) -> str:
@@ -55,28 +56,31 @@ def print_line(text: str) -> None:
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], numbers: int = 0) -> None:
     """A table without lines; the last `numbers` columns are right-aligned.
 
-    Cells are never wrapped or cut, so that what is in them can be copied. Only a last column named
-    `error` is cut to the width of a terminal.
+    Cells are never wrapped or cut, so that what is in them can be copied: a table that is wider
+    than the terminal is broken by the terminal. Only a last column named `error` is cut to fit.
     """
     console = Console(highlight=False)
-    widths = [max(map(_width, column)) for column in zip(headers, *rows, strict=True)]
+    widths = [max(map(cell_len, column)) for column in zip(headers, *rows, strict=True)]
+    room = None
     if headers[-1] == "error" and console.is_terminal:
-        room = console.width - sum(widths[:-1]) - 2 * (len(headers) - 1)
-        widths[-1] = min(widths[-1], max(SHORTEST_TAIL, room))
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for index, header in enumerate(headers):
-        is_number = index >= len(headers) - numbers
-        table.add_column(header, no_wrap=True, justify="right" if is_number else "left")
-        table.columns[index].width = widths[index]
-    for row in rows:
-        table.add_row(*(Text(cell, STYLES.get(cell, "")) for cell in row))
-    # Wider than the terminal: it breaks the line itself, and a copied id is still whole.
-    console.width = max(console.width, sum(widths) + 2 * len(widths))
-    console.print(table, crop=False)
+        room = max(SHORTEST_TAIL, console.width - sum(widths[:-1]) - len(GAP) * (len(widths) - 1))
+    first_number = len(headers) - numbers
+    for index, row in enumerate((headers, *rows)):
+        cells = [Text(cell, "bold" if index == 0 else STYLES.get(cell, "")) for cell in row]
+        if room is not None:
+            cells[-1].truncate(room, overflow="ellipsis")
+        aligned = [
+            _aligned(cell, width, is_number=column >= first_number)
+            for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        ]
+        line = Text(GAP).join(aligned)
+        line.rstrip()
+        console.print(line, soft_wrap=True)
 
 
-def _width(cell: str) -> int:
-    return Text(cell).cell_len
+def _aligned(cell: Text, width: int, *, is_number: bool) -> Text:
+    padding = " " * (width - cell.cell_len)
+    return Text.assemble(padding, cell) if is_number else Text.assemble(cell, padding)
 
 
 def span(seconds: float) -> str:

@@ -58,9 +58,10 @@ def serve(
     config_file: ConfigFile = None, data_dir: DataDir = None, host: Host = None, port: Port = None
 ) -> None:
     """Run the server until SIGTERM or Ctrl-C."""
+    settings = load(config_file, data_dir, host, port)
     from quarterdeck import app  # noqa: PLC0415 - slow
 
-    raise typer.Exit(app.serve(load(config_file, data_dir, host, port)))
+    raise typer.Exit(app.serve(settings))
 
 
 def demo(
@@ -71,10 +72,10 @@ def demo(
     seed: Annotated[int, typer.Option(help="The same seed shows the same jobs.")] = 7,
 ) -> None:
     """Run the server with a sample mail platform beside it: real workers on sample data."""
+    settings = load(config_file, data_dir, host, port)
     from quarterdeck import app  # noqa: PLC0415 - slow
     from quarterdeck.demo.launcher import DemoLauncher  # noqa: PLC0415 - nothing else needs it
 
-    settings = load(config_file, data_dir, host, port)
     platform = DemoLauncher(
         Path(settings.server.data_dir),
         seed,
@@ -86,17 +87,18 @@ def demo(
 
 def migrate(config_file: ConfigFile = None, data_dir: DataDir = None) -> None:
     """Bring the state database to the newest schema. Safe to repeat."""
+    settings = load(config_file, data_dir)
     from quarterdeck import app  # noqa: PLC0415 - slow
 
-    url = app.migrate_state(load(config_file, data_dir))
+    url = app.migrate_state(settings)
     print_line(f"{url} has the newest schema.")
 
 
 def check(config_file: ConfigFile = None, data_dir: DataDir = None) -> None:
     """Print the settings in effect, secrets masked, and say what a start would refuse."""
+    settings = load(config_file, data_dir)
     from quarterdeck import app  # noqa: PLC0415 - slow
 
-    settings = load(config_file, data_dir)
     app.check_settings(settings)
     print_json(config.masked(settings))
     say("settings are fine")

@@ -4,15 +4,40 @@ import traceback
 from collections import defaultdict
 from collections.abc import Sequence
 
+from sqlalchemy import func, select
+
 from quarterdeck.demo.relay import DatabaseError
 from quarterdeck.demo.scenario import MAIL, REPORTS, WARMUP, SampleJob, fate_of, job_at
 from quarterdeck.demo.steps import run_step
+from quarterdeck.state import Database, open_database
 from quarterdeck.work.model import ClaimedJob, NewJob
 from quarterdeck.work.store import WorkStore
+from quarterdeck.work.tables import jobs
 
 SETTLED = 100
 WAITING = 60
 LEASE_S = 30.0
+
+
+async def prepare(url: str, seed: int) -> None:
+    """See that there is a backlog: made in a new database, left alone in one that has jobs.
+
+    Raises:
+        SourceUnavailable: the database cannot be had.
+    """
+    database = open_database(url, "demo")
+    try:
+        if await next_number(database) == 0:
+            await seed_backlog(WorkStore(database), seed)
+    finally:
+        await database.close()
+
+
+async def next_number(database: Database) -> int:
+    """The number after the newest sample job: where a former run stopped."""
+    newest = func.max(func.json_extract(jobs.c.payload, "$.sample_number"))
+    found = await database.read(lambda connection: connection.scalar(select(newest)))
+    return 0 if found is None else found + 1
 
 
 async def seed_backlog(store: WorkStore, seed: int) -> int:

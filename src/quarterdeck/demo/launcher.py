@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from quarterdeck.demo.backlog import prepare
+
 log = logging.getLogger("quarterdeck.demo")
 
 PROCESSES = ("producer", "mailer", "analyst")
@@ -44,12 +46,13 @@ class DemoLauncher:
         return {"name": "demo", "kind": "sql", "url": self._url}
 
     async def start(self) -> None:
-        """Migrate the platform's database and start its processes.
+        """Make the platform's database with its backlog, and start its processes.
 
         Raises:
-            ConfigError: the database cannot be made.
+            ConfigError, SourceUnavailable: the database cannot be made.
         """
         await asyncio.to_thread(self._migrate, self._url)
+        await prepare(self._url, self._seed)
         log.info(
             "the demo platform runs beside the server: all its data is sample data, seed %d",
             self._seed,

@@ -5,16 +5,12 @@ import contextlib
 import sys
 from itertools import count
 
-from sqlalchemy import func, select
-
 from quarterdeck.core.errors import SourceUnavailable
-from quarterdeck.demo.backlog import enqueue, seed_backlog
+from quarterdeck.demo.backlog import enqueue, next_number
 from quarterdeck.demo.child import Platform, run_child
 from quarterdeck.demo.retention import tidy, waiting_by_band
 from quarterdeck.demo.scenario import campaign_at, job_at
-from quarterdeck.state import Database
 from quarterdeck.work.model import band_of
-from quarterdeck.work.tables import jobs
 
 TICK_S = 1.0
 JOBS_PER_TICK = 2
@@ -26,8 +22,6 @@ FULL = 3000
 async def produce(platform: Platform) -> None:
     """Enqueue a few jobs every tick and each campaign at once, until told to stop."""
     number = await next_number(platform.database)
-    if number == 0:
-        number = await seed_backlog(platform.store, platform.seed)
     for tick in count(1):
         try:
             number = await produce_batch(platform, number)
@@ -39,13 +33,6 @@ async def produce(platform: Platform) -> None:
             await asyncio.wait_for(platform.stop.wait(), TICK_S)
         if platform.stop.is_set():
             return
-
-
-async def next_number(database: Database) -> int:
-    """The number after the newest sample job: where a former run stopped."""
-    newest = func.max(func.json_extract(jobs.c.payload, "$.sample_number"))
-    found = await database.read(lambda connection: connection.scalar(select(newest)))
-    return 0 if found is None else found + 1
 
 
 async def produce_batch(platform: Platform, number: int) -> int:

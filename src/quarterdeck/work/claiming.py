@@ -40,7 +40,8 @@ _NOW = bindparam("now", type_=UtcDateTime)
 
 # A loose index scan: it hops from one priority to the next (a probe of `jobs_claim` each), then
 # probes each for its first due job. So its cost is that of the distinct priorities, however many
-# jobs wait behind each, due or not.
+# jobs wait behind each, due or not. (EXISTS would read better, but PostgreSQL turns it into a join
+# that reads all due jobs.)
 _LANES = """
 WITH RECURSIVE lane (queue_name, priority) AS (
   SELECT q.name,
@@ -54,8 +55,8 @@ WITH RECURSIVE lane (queue_name, priority) AS (
 )
 SELECT lane.queue_name, lane.priority{and_lock} FROM lane
 WHERE lane.priority IS NOT NULL
-  AND EXISTS (SELECT 1 FROM jobs j WHERE j.queue_name = lane.queue_name
-    AND j.priority = lane.priority AND j.status = 'queued' AND j.run_at <= :now)
+  AND (SELECT j.run_at FROM jobs j WHERE j.queue_name = lane.queue_name
+    AND j.priority = lane.priority AND j.status = 'queued' ORDER BY j.run_at LIMIT 1) <= :now
   AND NOT EXISTS (SELECT 1 FROM job_queue_pauses p WHERE p.queue_name = lane.queue_name
     AND p.band = CASE WHEN lane.priority <= 50 THEN 0 WHEN lane.priority <= 150 THEN 1 ELSE 2 END)
 """

@@ -49,6 +49,7 @@ class WorkStore:
         self._clock = clock
         self._backoff = backoff
         self._sleepers: set[asyncio.Event] = set()
+        self._found_none = True
 
     def add_sleeper(self, wake: asyncio.Event) -> None:
         """Have `wake` set whenever this store enqueues, so that a worker need not poll for it."""
@@ -122,15 +123,18 @@ class WorkStore:
         bands and inactive queues are passed over. `worker` must be unique among living workers.
         """
         now = self._clock()
-        # One writer at a time on SQLite: an idle worker must not stand in its line.
-        if self._database.dialect == "sqlite" and not await self._database.read(
+        # One writer at a time on SQLite: who found nothing last time looks before standing in line.
+        is_idle = self._found_none and self._database.dialect == "sqlite"
+        if is_idle and not await self._database.read(
             lambda c: claiming.find_lanes(c, queue_names, now)
         ):
             return []
         until = now + timedelta(seconds=lease_s)
-        return await self._database.write(
+        claimed = await self._database.write(
             lambda c: claiming.claim_jobs(c, queue_names, worker, now, until, limit)
         )
+        self._found_none = not claimed
+        return claimed
 
     async def heartbeat(self, worker: str, job_ids: Sequence[str], lease_s: float) -> Heartbeat:
         """Extend the leases of this worker's jobs to `lease_s` seconds from now."""

@@ -144,7 +144,7 @@ class Worker:
     async def _claim_and_wait(self) -> None:
         self._wake.clear()
         wait_s = self._options.poll_s
-        free = self._options.concurrency - len(self._runs)
+        free = self._options.concurrency - sum(not run.is_settling for run in self._runs)
         if free:
             try:
                 await self._claim(free)
@@ -171,13 +171,15 @@ class Worker:
         try:
             verdict = await self._handle(run)
             run.is_settling = True
+            # The slot is free: the next claim goes along, and on SQLite shares the commit.
+            self._wake.set()
+            await asyncio.sleep(0)
             if verdict is not None:
                 await self._persist(run, verdict)
         except SQLAlchemyError:
             log.exception("The end of job %s cannot be recorded; it will run again.", run.job.id)
         finally:
             self._runs.discard(run)
-            self._wake.set()
 
     async def _handle(self, run: Run) -> Verdict | None:
         """Run the handler; gives what is to be recorded, None: nothing."""

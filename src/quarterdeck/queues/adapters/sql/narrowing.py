@@ -41,7 +41,8 @@ def narrowing(connection: Connection, tables: JobTables, needle: str) -> ColumnE
 
 def _holds_postgres(text: ColumnElement[Any], run: str) -> ColumnElement[bool]:
     escapes = "|".join(_ESCAPES)
-    return or_(text.ilike(f"%{run}%"), text.regexp_match(rf"[{_FOLDING}]|(?i)\\u({escapes})"))
+    in_disguise = text.regexp_match(rf"[{_FOLDING}]|\\u({escapes})", flags="i")
+    return or_(text.ilike(f"%{run}%"), in_disguise)
 
 
 def _holds_sqlite(text: ColumnElement[Any], run: str) -> ColumnElement[bool]:

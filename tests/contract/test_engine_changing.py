@@ -1,0 +1,243 @@
+"""Retry and delete: exactly what the answer says, also when many do it at once."""
+
+import asyncio
+import random
+
+import pytest
+
+from contract.harness import EngineHarness, Outcome, eventually
+from contract.questions import find, get_job, runs_of, stats_of, until_state
+from quarterdeck.core.clock import utc_now
+from quarterdeck.core.errors import Conflict, NotFound
+from quarterdeck.queues.model import (
+    AttemptsReset,
+    BulkAction,
+    DeleteOutcome,
+    JobRef,
+    JobState,
+    QueueRef,
+    RetryResult,
+)
+
+UNKNOWN_IDS = ["nope", "", "9" * 30, "\0", "01890a5d-ac96-774b-bcce-b302099a8057"]
+
+
+async def failed_jobs(harness: EngineHarness, count: int, queue: str = "mail") -> list[JobRef]:
+    refs = await harness.enqueue_many(queue, count, outcome=Outcome.FAIL)
+    async with harness.workers(queue):
+        await until_state(harness, JobState.FAILED, refs)
+    return refs
+
+
+async def test_retried_job_runs_again_from_its_first_attempt(harness: EngineHarness) -> None:
+    (ref,) = await failed_jobs(harness, 1)
+    failed = await get_job(harness, ref)
+    assert failed.attempts == 1
+    harness.heal()
+    result = await harness.engine.retry(ref)
+    waiting = await get_job(harness, ref)
+    assert waiting.state is JobState.WAITING
+    assert waiting.attempts == (0 if result.attempts_reset else 1)
+    async with harness.workers("mail"):
+        await until_state(harness, JobState.COMPLETED, [ref])
+    assert [run.attempt for run in harness.runs()] == [1, 1 if result.attempts_reset else 2]
+    job = await get_job(harness, ref)
+    assert job.error is None
+    assert [attempt.outcome for attempt in job.history] in (["failed", "success"], [])
+
+
+async def test_changing_an_unknown_job_is_not_found(harness: EngineHarness) -> None:
+    known = await harness.enqueue("mail")
+    for job_id in UNKNOWN_IDS:
+        ref = JobRef(known.source, job_id, known.queue)
+        with pytest.raises(NotFound):
+            await harness.engine.retry(ref)
+        with pytest.raises(NotFound):
+            await harness.engine.delete(ref)
+    assert (await stats_of(harness, "queue:mail")).waiting == 1
+
+
+async def test_only_failed_jobs_are_retried_and_the_answer_names_the_state(
+    harness: EngineHarness,
+) -> None:
+    done = await harness.enqueue("mail")
+    held = await harness.enqueue("mail", outcome=Outcome.HOLD)
+    async with harness.workers("mail"):
+        await until_state(harness, JobState.COMPLETED, [done])
+        await until_state(harness, JobState.ACTIVE, [held])
+        waiting = await harness.enqueue("later")
+        for ref, state in ((done, "completed"), (held, "active"), (waiting, "waiting")):
+            with pytest.raises(Conflict, match=state):
+                await harness.engine.retry(ref)
+            assert (await get_job(harness, ref)).state == state
+
+
+async def test_deleted_job_is_gone_and_never_runs(harness: EngineHarness) -> None:
+    refs = await harness.enqueue_many("mail", 6)
+    for ref in refs[::2]:
+        assert await harness.engine.delete(ref) is DeleteOutcome.DELETED
+        assert await harness.engine.find_job(ref) is None
+        with pytest.raises(NotFound):
+            await harness.engine.delete(ref)
+    assert (await stats_of(harness, "queue:mail")).waiting == 3
+    async with harness.workers("mail"):
+        await until_state(harness, JobState.COMPLETED, refs[1::2])
+    assert set(runs_of(harness.runs())) == {ref.id for ref in refs[1::2]}
+
+
+async def test_running_job_cannot_be_deleted_and_finishes(harness: EngineHarness) -> None:
+    ref = await harness.enqueue("mail", outcome=Outcome.HOLD)
+    async with harness.workers("mail"):
+        await until_state(harness, JobState.ACTIVE, [ref])
+        with pytest.raises(Conflict, match="unning jobs cannot be deleted"):
+            await harness.engine.delete(ref)
+        assert (await get_job(harness, ref)).state is JobState.ACTIVE
+        harness.release()
+        await until_state(harness, JobState.COMPLETED, [ref])
+        assert await harness.engine.delete(ref) is DeleteOutcome.DELETED
+    assert await harness.engine.find_job(ref) is None
+
+
+async def test_of_many_retries_at_once_exactly_one_wins(harness: EngineHarness) -> None:
+    (ref,) = await failed_jobs(harness, 1)
+    answers = await asyncio.gather(
+        *(harness.engine.retry(ref) for _ in range(8)), return_exceptions=True
+    )
+    assert sum(isinstance(answer, RetryResult) for answer in answers) == 1
+    assert sum(isinstance(answer, Conflict) for answer in answers) == 7
+    harness.heal()
+    async with harness.workers("mail", processes=2):
+        await until_state(harness, JobState.COMPLETED, [ref])
+    assert runs_of(harness.runs())[ref.id] == 2
+
+
+async def test_of_many_deletes_at_once_exactly_one_wins(harness: EngineHarness) -> None:
+    (ref,) = await failed_jobs(harness, 1)
+    answers = await asyncio.gather(
+        *(harness.engine.delete(ref) for _ in range(8)), return_exceptions=True
+    )
+    assert answers.count(DeleteOutcome.DELETED) == 1
+    assert sum(isinstance(answer, NotFound) for answer in answers) == 7
+    assert (await stats_of(harness, "queue:mail")).failed == 0
+
+
+async def test_retry_and_delete_at_once_leave_no_job(harness: EngineHarness) -> None:
+    refs = await failed_jobs(harness, 10)
+    for ref in refs:
+        retried, deleted = await asyncio.gather(
+            harness.engine.retry(ref), harness.engine.delete(ref), return_exceptions=True
+        )
+        assert deleted is DeleteOutcome.DELETED
+        assert isinstance(retried, RetryResult | NotFound)
+        assert await harness.engine.find_job(ref) is None
+    stats = await stats_of(harness, "queue:mail")
+    assert (stats.waiting, stats.failed) == (0, 0)
+
+
+async def test_races_of_retry_delete_and_workers_lose_and_double_nothing(
+    harness: EngineHarness,
+) -> None:
+    chance = random.Random(4711)
+    refs = await harness.enqueue_many("mail", 60, outcome=Outcome.FAIL)
+    refs += await harness.enqueue_many("mail", 40)
+    retried: list[JobRef] = []
+    deleted: list[JobRef] = []
+
+    async def hammer(ref: JobRef) -> None:
+        for _ in range(chance.randrange(2, 6)):
+            is_delete = chance.random() < 0.1
+            try:
+                if is_delete:
+                    await harness.engine.delete(ref)
+                    deleted.append(ref)
+                else:
+                    await harness.engine.retry(ref)
+                    retried.append(ref)
+            except Conflict:
+                await asyncio.sleep(0)
+            except NotFound:
+                assert ref in deleted
+
+    async def nothing_to_do() -> bool:
+        stats = await stats_of(harness, "queue:mail")
+        return stats.waiting == 0 and stats.active == 0
+
+    async with harness.workers("mail", processes=2):
+        for _ in range(2):
+            await asyncio.gather(*(hammer(ref) for ref in chance.choices(refs, k=150)))
+        await eventually(nothing_to_do)
+    assert len(set(deleted)) == len(deleted)
+    runs = runs_of(harness.runs())
+    for ref in refs:
+        job = await harness.engine.find_job(ref)
+        most = 1 + retried.count(ref)
+        assert (job is None) == (ref in deleted)
+        if job is not None:
+            assert runs[ref.id] == most
+            assert job.state in {JobState.COMPLETED, JobState.FAILED}
+        assert runs[ref.id] <= most
+    stats = await stats_of(harness, "queue:mail")
+    failed = [ref for ref in refs[:60] if ref not in deleted]
+    assert stats.failed == len(failed)
+
+
+async def drain(harness: EngineHarness, action: BulkAction, queue: QueueRef) -> list[int]:
+    return [size async for size in harness.engine.bulk(action, queue, utc_now())]
+
+
+async def test_bulk_retry_ends_although_its_jobs_fail_again(harness: EngineHarness) -> None:
+    refs = await failed_jobs(harness, 520)
+    queue = await find(harness, "queue:mail")
+    async with harness.workers("mail"):
+        batches = await drain(harness, BulkAction.RETRY_FAILED, queue)
+        await until_state(harness, JobState.FAILED, refs)
+    assert sum(batches) == 520
+    assert len(batches) > 1
+    assert set(runs_of(harness.runs()).values()) == {2}
+    reset = harness.engine.capabilities(queue).attempts_reset is not AttemptsReset.NO
+    assert max(run.attempt for run in harness.runs()) == (1 if reset else 2)
+
+
+async def test_bulk_leaves_alone_what_failed_after_the_cutoff(harness: EngineHarness) -> None:
+    early = await failed_jobs(harness, 3)
+    cutoff = utc_now()
+    late = await failed_jobs(harness, 3)
+    queue = await find(harness, "queue:mail")
+    deleted = [size async for size in harness.engine.bulk(BulkAction.DELETE_FAILED, queue, cutoff)]
+    assert sum(deleted) == 3
+    assert [await harness.engine.find_job(ref) for ref in early] == [None] * 3
+    for ref in late:
+        assert (await get_job(harness, ref)).state is JobState.FAILED
+    again = [size async for size in harness.engine.bulk(BulkAction.DELETE_FAILED, queue, cutoff)]
+    assert sum(again) == 0
+
+
+async def test_bulk_of_two_at_once_changes_each_job_once(harness: EngineHarness) -> None:
+    refs = await failed_jobs(harness, 40)
+    queue = await find(harness, "queue:mail")
+    one, two = await asyncio.gather(
+        drain(harness, BulkAction.RETRY_FAILED, queue),
+        drain(harness, BulkAction.RETRY_FAILED, queue),
+    )
+    assert sum(one) + sum(two) == 40
+    assert (await stats_of(harness, "queue:mail")).waiting == len(refs)
+
+
+async def test_bulk_stays_in_its_band(harness: EngineHarness) -> None:
+    refs = [
+        await harness.enqueue("mail", priority=priority, outcome=Outcome.FAIL)
+        for priority in (10, 100, 200)
+    ]
+    async with harness.workers("mail"):
+        await until_state(harness, JobState.FAILED, refs)
+    queue = await find(harness, "queue:mail:low")
+    assert sum(await drain(harness, BulkAction.DELETE_FAILED, queue)) == 1
+    assert await harness.engine.find_job(refs[2]) is None
+    for ref in refs[:2]:
+        assert (await get_job(harness, ref)).state is JobState.FAILED
+
+
+async def test_bulk_of_an_unknown_queue_is_not_found(harness: EngineHarness) -> None:
+    known = await harness.enqueue("mail")
+    with pytest.raises(NotFound):
+        await drain(harness, BulkAction.RETRY_FAILED, QueueRef(known.source, "queue:nope"))
