@@ -138,6 +138,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     access: Access = field(default_factory=Access)
     queues: Queues = field(default_factory=Queues)
     work: Work = field(default_factory=Work)
+    origin: str = ""
+    """The file that was loaded, for messages that come later; not a setting."""
 
 
 def load(path: Path | None = None, flags: Mapping[str, object] | None = None) -> Settings:
@@ -154,7 +156,9 @@ def load(path: Path | None = None, flags: Mapping[str, object] | None = None) ->
             _put(tree, key, value)
             origins[key] = f"--{key.rsplit('.', 1)[-1].replace('_', '-')}"
     try:
-        resolved = _resolve(tree, path, "", text)
+        if "origin" in tree:
+            raise ConfigError(f"origin ({_place(path, text, 'origin')}): there is no such setting.")
+        resolved = _resolve(tree, path, "", text) | {"origin": str(path or "")}
         return msgspec.convert(resolved, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise ConfigError(_explain(str(error), path, text, origins)) from None
@@ -256,7 +260,7 @@ def _listed(key: str, value: str) -> Any:
 
 
 _SECTIONS: dict[str, type[Struct]] = {
-    name: kind for name, kind in get_type_hints(Settings).items() if isinstance(kind, type)
+    name: kind for name, kind in get_type_hints(Settings).items() if issubclass(kind, Struct)
 }
 
 

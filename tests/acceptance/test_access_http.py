@@ -82,7 +82,9 @@ def test_revoked_token_is_refused_at_once(server: ServerProcess) -> None:
     token = created.stdout.strip()
     assert server.call("GET", "/queues", token=token).status == 200
     listed = server.run("token", "list", "--json")
-    [entry] = [line for line in json.loads(listed.stdout) if line["name"] == "short-lived"]
+    [entry] = [
+        line for line in json.loads(listed.stdout)["tokens"] if line["name"] == "short-lived"
+    ]
     assert server.run("token", "revoke", entry["id"]).returncode == 0
     answer = server.call("GET", "/queues", token=token)
     assert answer.status == 401

@@ -57,7 +57,7 @@ def test_own_log_is_json_lines(start_server: Callable[..., ServerProcess]) -> No
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
-        ("[server]\nport = 'high'\n", "server.port"),
+        ("[server]\nlog_level = 'loud'\n", "server.log_level"),
         ("[server]\nprot = 1\n", "server.prot"),
         ("[queues]\n[[queues.sources]]\nname = 'x'\nkind = 'nope'\n", "nope"),
         ("[[queues.sources]]\nname = 'x'\nkind = 'sql'\n", "url"),

@@ -60,6 +60,7 @@ def leaves(tree: dict[str, Any], above: str = "") -> dict[str, Any]:
 
 def test_settings_page_has_every_key_with_its_default() -> None:
     tree = msgspec.json.decode(msgspec.json.encode(config.Settings()))
+    del tree["origin"]  # told by the loader, not by users
     assert {row.key: row.default for row in documented()} == leaves(tree)
 
 

@@ -1,6 +1,7 @@
 """The state database: the same behaviour on SQLite and PostgreSQL, also when things break."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,10 @@ from servers import MIGRATIONS
 
 INSERT = text("INSERT INTO job_queues (name) VALUES (:name)")
 NAMES = text("SELECT name FROM job_queues ORDER BY name")
+
+
+def insert(connection: Connection, name: str) -> None:
+    connection.execute(INSERT, {"name": name})
 
 
 async def names(database: Database) -> list[str]:
@@ -82,7 +87,7 @@ async def test_sqlite_full_disk_loses_nothing_acknowledged(
     with pytest.raises(SourceUnavailable, match="full"):
         for number in range(1000):
             name = f"{number:04}" + "x" * 2000
-            await sqlite_database.write(lambda c, n=name: c.execute(INSERT, {"name": n}).rowcount)
+            await sqlite_database.write(partial(insert, name=name))
             acknowledged.append(name)
     await sqlite_database.write(
         lambda c: c.exec_driver_sql("PRAGMA max_page_count = 100000").scalar()

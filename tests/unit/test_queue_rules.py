@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quarterdeck.core.errors import NotFound
+from quarterdeck.core.text import is_storable
 from quarterdeck.queues.model import Failure, JobRef, Provenance, QueueStats, QueueStatus
 from quarterdeck.queues.rules import (
     Redactor,
@@ -15,7 +16,6 @@ from quarterdeck.queues.rules import (
     encode_job_id,
     fingerprint,
     group_failures,
-    is_storable,
     status_of,
 )
 

@@ -1,16 +1,43 @@
 """Routes of the audit trail."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
 
 from litestar import Router, get
 from litestar.params import Parameter
+from msgspec import Struct
 
 from quarterdeck.access.audit import AuditTrail
 from quarterdeck.access.model import Right
 from quarterdeck.api.envelope import Envelope
 from quarterdeck.api.queues import Limit, Offset
-from quarterdeck.api.schemas import AuditItem, AuditList, pagination
+from quarterdeck.api.schemas import Pagination, pagination
 from quarterdeck.core.pagination import DEFAULT_LIMIT
+
+
+class AuditItem(Struct, frozen=True):
+    """Who did what, on what, from where, with which outcome."""
+
+    id: int
+    at: datetime
+    principal: str
+    role: str
+    action: str
+    resource: str
+    outcome: str
+    status: int | None
+    ip_address: str | None
+    user_agent: str | None
+    request_id: str
+    detail: Mapping[str, Any] | None
+
+
+class AuditList(Struct, frozen=True):
+    """One page of the audit trail, newest first."""
+
+    entries: list[AuditItem]
+    pagination: Pagination
 
 
 @get("/audit", opt={"right": Right.CHANGE}, operation_id="ListAudit", summary="Audit trail")

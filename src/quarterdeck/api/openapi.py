@@ -76,7 +76,7 @@ def document(routes: Router, given: Iterable[str]) -> bytes:
     return _ENVELOPE.sub(rb"\1Answer", text) + b"\n"
 
 
-_ENVELOPE = re.compile(rb"Envelope_quarterdeck\.api\.schemas\.(\w+?)_(?=\")")
+_ENVELOPE = re.compile(rb"Envelope_quarterdeck\.api\.\w+\.(\w+?)_(?=\")")
 
 
 def _framework_schema(routes: Router, given: Iterable[str]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What the API answers, field for field: the spec's fields first, our additions after them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -179,30 +179,6 @@ class OperationState(Struct, frozen=True):
     requested_by: str
     created_at: datetime
     updated_at: datetime
-
-
-class AuditItem(Struct, frozen=True):
-    """Who did what, on what, from where, with which outcome."""
-
-    id: int
-    at: datetime
-    principal: str
-    role: str
-    action: str
-    resource: str
-    outcome: str
-    status: int | None
-    ip_address: str | None
-    user_agent: str | None
-    request_id: str
-    detail: Mapping[str, Any] | None
-
-
-class AuditList(Struct, frozen=True):
-    """One page of the audit trail, newest first."""
-
-    entries: list[AuditItem]
-    pagination: Pagination
 
 
 def queue_list(listing: QueueListing) -> QueueList:

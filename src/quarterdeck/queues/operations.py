@@ -9,8 +9,8 @@ from datetime import datetime
 
 from quarterdeck.core.clock import Clock, utc_now
 from quarterdeck.core.errors import NotFound
+from quarterdeck.core.text import is_storable
 from quarterdeck.queues.model import BulkAction, Priority, QueueRef
-from quarterdeck.queues.rules import is_storable
 from quarterdeck.queues.service import QueueService
 from quarterdeck.work.model import JobStatus, WorkJob
 from quarterdeck.work.store import WorkStore

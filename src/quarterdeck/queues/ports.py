@@ -132,7 +132,10 @@ class Engine(QueueReader, JobReader, QueuePauser, JobChanger, Protocol):
 class SqlDatabase(Protocol):
     """The SQL access that an adapter is handed: transactions as functions of a connection."""
 
-    dialect: Literal["sqlite", "postgresql"]
+    @property
+    def dialect(self) -> Literal["sqlite", "postgresql"]:
+        """Which SQL it speaks."""
+        ...
 
     async def read(self, query: "Callable[[Connection], T]", timeout_s: float = ...) -> T:
         """Run a read transaction; `SourceUnavailable` when it cannot be had in time."""

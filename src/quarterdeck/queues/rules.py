@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from quarterdeck.core.errors import NotFound
+from quarterdeck.core.text import is_storable
 from quarterdeck.queues.model import Failure, JobRef, QueueStats, QueueStatus
 
 MASK = "***"
@@ -63,11 +64,6 @@ def decode_job_id(job_id: str) -> JobRef:
     if encode_job_id(ref) != job_id:
         raise unknown
     return ref
-
-
-def is_storable(text: str) -> bool:
-    """Whether databases can hold this text: no NUL, no lone surrogates."""
-    return "\0" not in text and not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 class Redactor:

@@ -17,6 +17,7 @@ from quarterdeck.core.errors import (
     Unsupported,
 )
 from quarterdeck.core.pagination import Page
+from quarterdeck.core.text import is_storable
 from quarterdeck.queues.model import (
     BulkAction,
     Capabilities,
@@ -42,7 +43,6 @@ from quarterdeck.queues.rules import (
     TextFilter,
     decode_job_id,
     group_failures,
-    is_storable,
 )
 
 log = logging.getLogger("quarterdeck.queues")

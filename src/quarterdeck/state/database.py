@@ -22,8 +22,15 @@ READ_TIMEOUT_S = 10.0
 class Database(Protocol):
     """An open SQL database. Every method raises `SourceUnavailable` when it cannot be had."""
 
-    name: str
-    dialect: Dialect
+    @property
+    def name(self) -> str:
+        """How errors call it."""
+        ...
+
+    @property
+    def dialect(self) -> Dialect:
+        """Which SQL it speaks."""
+        ...
 
     async def read(self, query: Callable[[Connection], T], timeout_s: float = READ_TIMEOUT_S) -> T:
         """Run `query` in one read transaction, cut off after `timeout_s`."""

@@ -24,4 +24,5 @@ class UtcDateTime(TypeDecorator[datetime]):
         """Give back what was stored, aware."""
         if value is None:
             return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        moment: datetime = value
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

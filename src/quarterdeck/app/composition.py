@@ -1,12 +1,10 @@
-"""The composition root: the only caller of constructors."""
+"""Building: from settings to engines, services and the application."""
 
 import asyncio
 import contextlib
 import logging
 import os
 import secrets
-import signal
-import socket
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -15,7 +13,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
-import uvicorn
 from sqlalchemy import select
 from sqlalchemy.engine import make_url
 
@@ -30,14 +27,13 @@ from quarterdeck.api.asgi import App
 from quarterdeck.api.limits import RateLimiter
 from quarterdeck.config import Jwt, Settings, decode_options
 from quarterdeck.core.errors import ConfigError
-from quarterdeck.journal import configure_logging
 from quarterdeck.net.http import HttpClient
 from quarterdeck.queues.adapters import engine_factory
 from quarterdeck.queues.operations import OPERATIONS_QUEUE, BulkOperations
 from quarterdeck.queues.ports import Engine, SqlDatabase
 from quarterdeck.queues.rules import Redactor
 from quarterdeck.queues.service import QueueService
-from quarterdeck.state import Database, DataDirLock, migrate, open_database
+from quarterdeck.state import Database, migrate, open_database
 from quarterdeck.work.store import WorkStore
 from quarterdeck.work.worker import Worker, WorkerOptions
 
@@ -96,7 +92,7 @@ class Server:
 
 def state_url(settings: Settings) -> str:
     """The state database: as configured, or a SQLite file in the data directory."""
-    return settings.state.url or f"sqlite:///{_data_dir(settings) / 'quarterdeck.sqlite3'}"
+    return settings.state.url or f"sqlite:///{data_dir(settings) / 'quarterdeck.sqlite3'}"
 
 
 def migrate_state(settings: Settings) -> str:
@@ -134,7 +130,7 @@ async def _compose_and_close(settings: Settings) -> None:
 
 
 def compose(settings: Settings, extra_sources: list[dict[str, Any]] | None = None) -> Server:
-    """Put a server together. The state database must have been migrated."""
+    """Put a server together. Nothing is connected yet; to be used, its state must be migrated."""
     _require_shared_secret(settings)
     closing = AsyncExitStack()
     state = open_database(state_url(settings), "state")
@@ -168,86 +164,25 @@ def compose(settings: Settings, extra_sources: list[dict[str, Any]] | None = Non
     return Server(application, services, worker, closing)
 
 
-def serve(settings: Settings, demo: Companion | None = None) -> int:
-    """Migrate, take the data directory, answer until SIGTERM or SIGINT; gives the exit code.
-
-    Raises:
-        ConfigError: the settings, the data directory or the port do not allow a start.
-    """
-    configure_logging(settings.server.log_format, settings.server.log_level)
-    with DataDirLock(_data_dir(settings)), _listener(settings) as listener:
-        migrate_state(settings)
-        host, port = listener.getsockname()[:2]
-        shown = f"[{host}]" if ":" in host else host
-        log.info("Quarterdeck listens on http://%s:%s", shown, port)
-        asyncio.run(_run(settings, listener, demo))
-    return 0
-
-
-async def _run(settings: Settings, listener: socket.socket, demo: Companion | None) -> None:
-    server = compose(settings, [demo.source()] if demo else [])
-    http = uvicorn.Server(
-        uvicorn.Config(
-            server.application,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            lifespan="off",
-            proxy_headers=False,
-            timeout_graceful_shutdown=settings.server.shutdown_grace_s,
-        )
-    )
-    _end_gently(http)
-    stop = asyncio.Event()
-    working = asyncio.create_task(server.worker.run(stop))
-    try:
-        if demo:
-            await demo.start()
-        await http.serve(sockets=[listener])
-    finally:
-        log.info("stopping: what runs is finished first")
-        stop.set()
-        if demo:
-            await demo.stop()
-        await _finished(working, settings.server.shutdown_grace_s)
-        await server.close()
-
-
-def _end_gently(http: uvicorn.Server) -> None:
-    """A signal before uvicorn listens for it ends the start; one it raises again does no harm."""
-
-    def note(_signal: int, _frame: object) -> None:
-        http.should_exit = True
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, note)
-
-
-async def _finished(working: "asyncio.Task[None]", grace_s: float) -> None:
-    """Wait for running jobs; one that outlasts the grace is picked up after its lease."""
-    done, _ = await asyncio.wait([working], timeout=grace_s)
-    if not done:
-        log.warning("a background job did not finish in %s s; it will be run again", grace_s)
-        working.cancel()
-        await asyncio.wait([working], timeout=5)
-
-
 def _engines(settings: Settings, extra: list[dict[str, Any]]) -> dict[str, Engine]:
     toolbox = Toolbox()
-    own = toolbox.build("sql", OWN_SOURCE, {"url": state_url(settings)})
-    engines = {OWN_SOURCE: own}
+    engines = {OWN_SOURCE: toolbox.build("sql", OWN_SOURCE, {"url": state_url(settings)})}
     for index, entry in enumerate([*settings.queues.sources, *extra]):
-        where = f"queues.sources[{index}]"
-        name, kind = entry.get("name"), entry.get("kind")
+        name = entry.get("name")
         if not isinstance(name, str) or not name or name in engines:
-            raise ConfigError(f"{where}.name: expected a name that no other source has.")
-        try:
-            factory = engine_factory(str(kind))
-            options = decode_options(entry, factory.Options, where)
-        except ConfigError as error:
-            raise ConfigError(f"{where} ('{name}'): {error.message}") from None
-        engines[name] = factory(name, options, toolbox)
+            where = f"queues.sources[{index}].name"
+            raise ConfigError(f"{where}: expected a name that no other source has.")
+        engines[name] = _engine(settings, toolbox, entry, f"queues.sources[{index}]")
     return engines
+
+
+def _engine(settings: Settings, toolbox: Toolbox, entry: dict[str, Any], where: str) -> Engine:
+    try:
+        factory = engine_factory(str(entry.get("kind")))
+    except ConfigError as error:
+        raise ConfigError(f"{where}.kind: {error.message}") from None
+    origin = Path(settings.origin) if settings.origin else None
+    return factory(entry["name"], decode_options(entry, factory.Options, where, origin), toolbox)
 
 
 def _authenticator(settings: Settings, state: Database, closing: AsyncExitStack) -> Authenticator:
@@ -265,7 +200,8 @@ async def _ping(database: Database) -> None:
     await database.read(lambda connection: connection.execute(select(1)).scalar(), timeout_s=2.0)
 
 
-def _data_dir(settings: Settings) -> Path:
+def data_dir(settings: Settings) -> Path:
+    """Where this server keeps what is its own."""
     return Path(settings.server.data_dir).resolve()
 
 
@@ -281,7 +217,7 @@ def _token_key(settings: Settings) -> bytes:
     """The configured secret, or one that is made once and kept beside the data."""
     if settings.access.secret:
         return settings.access.secret.encode()
-    path = _data_dir(settings) / "secret.key"
+    path = data_dir(settings) / "secret.key"
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         # Written whole before it has its name: nobody may ever read half a key.
@@ -293,21 +229,3 @@ def _token_key(settings: Settings) -> bytes:
             os.link(file.name, path)
         Path(file.name).unlink()
     return bytes.fromhex(path.read_text())
-
-
-def _listener(settings: Settings) -> socket.socket:
-    host, port = settings.server.host, settings.server.port
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
-        raise ConfigError(
-            f"Cannot listen on {host} port {port}: {error.strerror}. "
-            "Choose another with --host and --port."
-        ) from None
-
-
-__all__ = [
-    "MIGRATIONS", "Companion", "Server", "check_settings", "compose", "migrate_state",
-    "open_tokens", "serve", "state_url",
-]  # fmt: skip
