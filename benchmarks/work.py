@@ -219,9 +219,9 @@ async def be_a_worker(url: str) -> None:
         ran += 1
 
     async def watch() -> None:
-        query = text("SELECT 1 FROM jobs WHERE queue_name = 'shared' AND phase < 2 LIMIT 1")
-        while await database.read(lambda c: c.execute(query).first()):
-            await asyncio.sleep(0.25)
+        left = text("SELECT sum(n) FROM job_counts WHERE queue_name = 'shared' AND metric < 2")
+        while await database.read(lambda c: c.execute(left).scalar_one()):
+            await asyncio.sleep(0.5)
         stop.set()
 
     options = WorkerOptions(concurrency=16)

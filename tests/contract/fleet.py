@@ -8,6 +8,7 @@ line `{"job_id", "attempt"}` to `runs.jsonl` whenever it starts a job, lets `fai
 import asyncio
 import json
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -41,7 +42,8 @@ class WorkerFleet:
             self.release()
             codes = await asyncio.gather(*map(_stopped, started))
         report = (self._directory / "workers.log").read_text()
-        assert codes == [0] * processes, f"workers ended with {codes}:\n{report}"
+        # One that did not listen to the signal yet dies of it, holding nothing.
+        assert set(codes) <= {0, -signal.SIGTERM}, f"workers ended with {codes}:\n{report}"
 
     def runs(self) -> list[Run]:
         """Every start of a job so far."""

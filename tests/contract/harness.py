@@ -19,7 +19,7 @@ from quarterdeck.queues.ports import Engine, SqlDatabase
 from quarterdeck.state import open_database
 
 T = TypeVar("T")
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 
 
 class Outcome(StrEnum):

@@ -84,6 +84,21 @@ async def test_retry_twice_at_once_succeeds_once(world: HybridWorld) -> None:
     assert await world.drain() == [job_id]
 
 
+async def test_slow_retry_after_a_rivals_leaves_no_guard(world: HybridWorld) -> None:
+    """Between our look and our change the job was retried, guarded again, run, and has failed."""
+    (job_id,) = await world.failed(1)
+    job = world.platform.postgres.transaction()
+    await job.start()
+    await world.platform.postgres.execute("SELECT 1 FROM jobs FOR UPDATE")
+    slow = asyncio.create_task(world.engine.retry(ref(job_id)))
+    while await answer(world.redis.sismember(GUARD, job_id)):
+        assert not slow.done()
+    await answer(world.redis.sadd(GUARD, job_id))
+    await job.commit()
+    await slow
+    assert await world.platform.migrate_once() == [job_id]
+
+
 @pytest.mark.parametrize("paused", [False, True])
 async def test_delete_removes_entry_row_and_hash(world: HybridWorld, paused: bool) -> None:
     ids = await world.migrated(5)

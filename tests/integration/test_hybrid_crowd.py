@@ -89,7 +89,7 @@ async def test_nothing_starts_while_a_band_is_paused(world: HybridWorld) -> None
 
             async def is_quiet() -> bool:
                 # What a worker had popped before the pause still starts: it is in its hands.
-                return (await world.stats()).active == 0 and not (await lost(world))
+                return await count(world, "running") == 0 and await lost(world) == 0
 
             await eventually(is_quiet)
             before = len(world.fleet.runs())
@@ -108,7 +108,7 @@ async def lost(world: HybridWorld) -> int:
             for key in ("queue:mail", "queue:mail:paused-by-quarterdeck")
         ]
     )
-    return migrated - entries
+    return migrated - int(entries)
 
 
 async def test_deletes_race_workers_and_each_job_is_deleted_or_run(world: HybridWorld) -> None:
@@ -126,9 +126,8 @@ async def test_deletes_race_workers_and_each_job_is_deleted_or_run(world: Hybrid
             await asyncio.gather(*map(remove, ids[start : start + 20]))
 
         async def is_done() -> bool:
-            return await count(world, "completed") == await world.platform.postgres.fetchval(
-                "SELECT count(*) FROM jobs"
-            )
+            rows = await world.platform.postgres.fetchval("SELECT count(*) FROM jobs")
+            return await count(world, "completed") == int(rows)
 
         await eventually(is_done)
     deleted = {job_id for job_id, each in outcomes.items() if each is DeleteOutcome.DELETED}

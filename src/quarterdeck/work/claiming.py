@@ -27,14 +27,13 @@ from quarterdeck.work.model import (
     band_of,
     lanes_by_priority,
 )
-from quarterdeck.work.tables import job_logs, job_queue_pauses, job_queues, jobs
+from quarterdeck.work.tables import has_status, job_logs, job_queue_pauses, job_queues, jobs
 
 CROWD = 64
 """How many locked candidates of rival workers we look past where queues share a priority."""
 
 # Written out, not bound: only then may a partial index serve.
-QUEUED = jobs.c.status == literal_column("'queued'")
-RUNNING = jobs.c.status == literal_column("'running'")
+_QUEUED = jobs.c.status == literal_column("'queued'")
 
 _NOW = bindparam("now", type_=UtcDateTime)
 
@@ -78,7 +77,7 @@ _TAKE = (
     .where(
         jobs.c.queue_name == bindparam("queue"),
         jobs.c.priority == bindparam("lane_priority", type_=Integer),
-        QUEUED,
+        _QUEUED,
         jobs.c.run_at <= _NOW,
         select(job_queues.c.name)
         .where(job_queues.c.name == bindparam("queue"), job_queues.c.is_active == true())
@@ -97,7 +96,7 @@ _TAKE_LOCKED = _TAKE.with_for_update(skip_locked=True, of=jobs)
 
 _LOCK = (
     select(jobs.c.id)
-    .where(jobs.c.id.in_(bindparam("ids", expanding=True)), QUEUED)
+    .where(jobs.c.id.in_(bindparam("ids", expanding=True)), has_status(JobStatus.QUEUED))
     .order_by(jobs.c.run_at, jobs.c.id)
     .limit(bindparam("most", type_=Integer))
     .with_for_update(skip_locked=True)
@@ -131,7 +130,7 @@ _EXTEND = (
     update(jobs)
     .where(
         jobs.c.id.in_(bindparam("ids", expanding=True)),
-        RUNNING,
+        has_status(JobStatus.RUNNING),
         jobs.c.locked_by == bindparam("worker"),
     )
     .values(lease_until=bindparam("until", type_=UtcDateTime))
@@ -139,7 +138,9 @@ _EXTEND = (
 )
 
 _CANCELLED = select(jobs.c.id).where(
-    jobs.c.id.in_(bindparam("ids", expanding=True)), RUNNING, jobs.c.cancel_requested == true()
+    jobs.c.id.in_(bindparam("ids", expanding=True)),
+    has_status(JobStatus.RUNNING),
+    jobs.c.cancel_requested == true(),
 )
 
 

@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Integer, Row, bindparam, select, update
+from sqlalchemy import Connection, Integer, Row, bindparam, literal_column, select, update
 
 from quarterdeck.state.types import UtcDateTime
-from quarterdeck.work.claiming import QUEUED, RUNNING
 from quarterdeck.work.model import AttemptStatus, Backoff, ClaimedJob, JobStatus
-from quarterdeck.work.tables import job_logs, jobs
+from quarterdeck.work.tables import has_status, job_logs, jobs
 
 CANCELLED = "The job was cancelled on request."
 CANCELLED_WAITING = "The job was cancelled on request before it ran."
@@ -18,7 +17,7 @@ REAP_BATCH = 200
 _NOW = bindparam("now", type_=UtcDateTime)
 _IS_MINE = (
     (jobs.c.id == bindparam("job_id"))
-    & RUNNING
+    & has_status(JobStatus.RUNNING)
     & (jobs.c.locked_by == bindparam("worker"))
     & (jobs.c.attempt_count == bindparam("attempt", type_=Integer))
 )
@@ -56,7 +55,7 @@ _EXPIRED = (
         jobs.c.started_at,
         jobs.c.locked_by,
     )
-    .where(RUNNING, jobs.c.lease_until < _NOW)
+    .where(jobs.c.status == literal_column("'running'"), jobs.c.lease_until < _NOW)
     .order_by(jobs.c.lease_until)
     .limit(REAP_BATCH)
 )
@@ -93,7 +92,7 @@ _FAIL = (
 
 _CANCEL_WAITING = (
     update(jobs)
-    .where(jobs.c.id == bindparam("job_id"), QUEUED)
+    .where(jobs.c.id == bindparam("job_id"), has_status(JobStatus.QUEUED))
     .values(
         status=JobStatus.FAILED.value,
         failed_at=_NOW,
@@ -105,7 +104,7 @@ _CANCEL_WAITING = (
 
 _CANCEL_RUNNING = (
     update(jobs)
-    .where(jobs.c.id == bindparam("job_id"), RUNNING)
+    .where(jobs.c.id == bindparam("job_id"), has_status(JobStatus.RUNNING))
     .values(cancel_requested=True, updated_at=_NOW)
 )
 

@@ -18,6 +18,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Computed,
     Dialect,
     Integer,
@@ -112,6 +113,16 @@ jobs = Table(
     Column("band", SmallInteger, Computed("", persisted=True)),
     Column("phase", SmallInteger, Computed("", persisted=True)),
 )
+
+
+def has_status(status: str) -> ColumnElement[bool]:
+    """A condition for jobs that are looked up by id; keeps partial indexes out of the plan.
+
+    PostgreSQL believes `WHERE status = 'running'` to be a handful of rows and reads that whole
+    index instead of the primary key: measured, 4.5 ms instead of 0.3 ms to complete a job.
+    """
+    return jobs.c.status.concat("") == status
+
 
 job_logs = Table(
     "job_logs",

@@ -136,15 +136,21 @@ class HybridEngine:
         return self._paused(started, moved, bands, [])
 
     async def retry(self, ref: JobRef) -> RetryResult:
-        """Clear the duplicate guard, then put the row back.
+        """Clear the duplicate guard, put the row back, clear the guard again.
 
         The migrator passes over guarded ids: a job queued before its guard is gone might wait
         out the guard's hour. A failed row is not migrated, so a crash in between harms nothing.
+        The second time is for a rival's retry that ran and failed since the first one.
         """
         job = await self._get_job(ref)
-        if job.state is JobState.FAILED:
-            await self._lists.clear_guard(Band.of(job.queue).name, [ref.id])
-        return await self._engine.retry(ref)
+        if job.state is not JobState.FAILED:
+            # Not left to the rows: they may see it fail a moment later, with its guard still up.
+            raise Conflict(f"Only failed jobs can be retried; this one is {job.state.value}.")
+        name = Band.of(job.queue).name
+        await self._lists.clear_guard(name, [ref.id])
+        result = await self._engine.retry(ref)
+        await self._lists.clear_guard(name, [ref.id])
+        return result
 
     async def delete(self, ref: JobRef) -> DeleteOutcome:
         """Delete a job that does not run: its entry, its row, its hash, in this order.
@@ -166,14 +172,13 @@ class HybridEngine:
         band = Band.of_queue(queue)
         failed = await self._rows.list_failed(band)
         if action is BulkAction.RETRY_FAILED:
-            for ids in _batches(failed):
-                await self._lists.clear_guard(band.name, ids)
+            await self._clear_guards(band, failed)
         async for done in self._engine.bulk(action, queue, cutoff):
             yield done
-        if action is BulkAction.DELETE_FAILED:
-            for ids in _batches(failed):
-                known = await self._rows.find_known(ids)
-                await self._lists.forget(band, [each for each in ids if each not in known])
+        if action is BulkAction.RETRY_FAILED:
+            await self._clear_guards(band, failed)
+        else:
+            await self._forget_deleted(band, failed)
 
     async def close(self) -> None:
         """Give all connections back."""
@@ -190,6 +195,17 @@ class HybridEngine:
             drift = 0 if halves.missing is None else self._drift.observe(band, halves.missing)
             completed[ref] = merge(halves, drift)
         return completed
+
+    async def _clear_guards(self, band: Band, job_ids: Sequence[str]) -> None:
+        """As for one retry, of all these that are not in Redis again already."""
+        for ids in _batches(job_ids):
+            moved = await self._rows.find_known(ids, migrated=True)
+            await self._lists.clear_guard(band.name, [each for each in ids if each not in moved])
+
+    async def _forget_deleted(self, band: Band, job_ids: Sequence[str]) -> None:
+        for ids in _batches(job_ids):
+            known = await self._rows.find_known(ids)
+            await self._lists.forget(band, [each for each in ids if each not in known])
 
     def _located(self, job: Job) -> Job:
         in_redis = job.native_state == self._migrated

@@ -1,7 +1,7 @@
 """The Redis half: lists, hashes and guard sets of the platform."""
 
 import json
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -163,10 +163,11 @@ class RedisLists:
             async with self._answering():
                 await self._client.hdel(self._patterns.of_band(band).removing, *job_ids)
 
-    async def clear_guard(self, name: str, job_ids: Iterable[str]) -> None:
+    async def clear_guard(self, name: str, job_ids: Sequence[str]) -> None:
         """Let the migrator move these jobs of a queue again."""
-        async with self._answering():
-            await self._client.srem(self._patterns.of_guard(name), *job_ids)
+        if job_ids:
+            async with self._answering():
+                await self._client.srem(self._patterns.of_guard(name), *job_ids)
 
     async def close(self) -> None:
         """Give the connections back."""

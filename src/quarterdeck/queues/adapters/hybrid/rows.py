@@ -1,5 +1,6 @@
 """The few questions and changes that the SQL engine has no verb for."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
@@ -38,6 +39,7 @@ class JobRows:
         self._options = options
         self._columns = options.columns.get("jobs", {})
         self._tables: tuple[Table, Table | None] | None = None
+        self._looking = asyncio.Lock()
 
     async def count_migrated(self, band: Band | None = None) -> dict[Band, int]:
         """How many rows say that they wait in Redis, by band; of one band, or of all.
@@ -89,8 +91,7 @@ class JobRows:
     async def remove(self, job_id: str, status: str) -> bool:
         """Delete a job and its logs if it still has this status; False: it has not."""
 
-        def change(connection: Connection) -> bool:
-            jobs, logs = self._reflected(connection)
+        def change(connection: Connection, jobs: Table, logs: Table | None) -> bool:
             column = self._column(jobs, "id")
             is_it = column.in_(_native_ids(column, [job_id]))
             still = and_(is_it, self._column(jobs, "status") == status)
@@ -104,7 +105,8 @@ class JobRows:
             return True
 
         async with self._explained():
-            return await self._database.write(change)
+            jobs, logs = await self._known_tables()
+            return await self._database.write(lambda connection: change(connection, jobs, logs))
 
     async def close(self) -> None:
         """Give the connections back."""
@@ -112,9 +114,8 @@ class JobRows:
 
     async def _read(self, query: Callable[[Connection, Table], T], timeout_s: float = 10.0) -> T:
         async with self._explained():
-            return await self._database.read(
-                lambda connection: query(connection, self._reflected(connection)[0]), timeout_s
-            )
+            jobs, _ = await self._known_tables()
+            return await self._database.read(lambda connection: query(connection, jobs), timeout_s)
 
     @asynccontextmanager
     async def _explained(self) -> AsyncIterator[None]:
@@ -131,17 +132,20 @@ class JobRows:
                 "source's settings, and what its account may do.",
             ) from error
 
-    def _reflected(self, connection: Connection) -> tuple[Table, Table | None]:
+    async def _known_tables(self) -> tuple[Table, Table | None]:
         """The tables as they are: an id may be text, a number or a uuid, a status an enum."""
-        if self._tables is None:
-            jobs, logs = (
-                _find_table(connection, self._options.tables.get(role, name), self._options.schema)
-                for role, name in (("jobs", "jobs"), ("logs", "job_logs"))
-            )
-            if jobs is None:
-                raise NoSuchTableError(self._options.tables.get("jobs", "jobs"))
-            self._tables = jobs, logs
-        return self._tables
+        # A look takes a dozen queries: a crowd of first callers must not take it all at once.
+        async with self._looking:
+            if self._tables is None:
+                self._tables = await self._database.read(self._look)
+            return self._tables
+
+    def _look(self, connection: Connection) -> tuple[Table, Table | None]:
+        names, schema = self._options.tables, self._options.schema
+        jobs = _find_table(connection, names.get("jobs", "jobs"), schema)
+        if jobs is None:
+            raise NoSuchTableError(names.get("jobs", "jobs"))
+        return jobs, _find_table(connection, names.get("logs", "job_logs"), schema)
 
     def _column(self, jobs: Table, name: str) -> ColumnElement[Any]:
         return jobs.c[self._columns.get(name, name)]
