@@ -9,7 +9,8 @@ import asyncio
 import sys
 import time
 from argparse import ArgumentParser
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -53,7 +54,7 @@ _BEFORE = {
 }
 
 
-def fill(connection: Connection, first: int, behind: int, spread: int) -> None:
+def fill(first: int, behind: int, spread: int, connection: Connection) -> None:
     """Jobs `first` to `behind`; `spread` jobs fill two hours."""
     dialect = connection.dialect.name
     age = f"(7200.0 * ({spread} - i) / {spread})"
@@ -81,85 +82,83 @@ async def prepare(url: str, jobs: int) -> None:
     await database.write(lambda connection: connection.execute(insert, names).rowcount)
     step = 20_000
     for first in range(0, jobs, step):
-        await database.write(
-            lambda connection, first=first: fill(connection, first, min(first + step, jobs), jobs)
-        )
+        await database.write(partial(fill, first, min(first + step, jobs), jobs))
     # What workers and autovacuum do on a database that is in use.
     await WorkStore(database).fold_counts()
     await database.write(lambda connection: connection.execute(text("ANALYZE")).rowcount)
     await database.close()
 
 
-async def median_ms(call: Callable[[], Awaitable[object]]) -> float:
-    """Milliseconds of one call."""
-    taken = []
+Ask = Callable[[], Awaitable[object]]
+
+
+async def medians_ms(asks: Sequence[Ask]) -> list[float]:
+    """Milliseconds of each call. They take turns, so that a busy machine slows all alike."""
+    taken: list[list[float]] = [[] for _ in asks]
     for round_ in range(ROUNDS + 5):
-        start = time.perf_counter_ns()
-        await call()
-        if round_ >= 5:
-            taken.append((time.perf_counter_ns() - start) / 1e6)
-    return median(taken)
+        for ask, times in zip(asks, taken, strict=True):
+            start = time.perf_counter_ns()
+            await ask()
+            if round_ >= 5:
+                times.append((time.perf_counter_ns() - start) / 1e6)
+    return [median(times) for times in taken]
 
 
-async def measure(engine: Engine) -> dict[str, float]:
-    """The median of every kind of answer."""
+async def asks_of(engine: Engine) -> dict[str, Ask]:
+    """Every kind of answer."""
     snapshot = await engine.snapshot()
     assert len({queue.name.split(":")[1] for queue in snapshot}) == QUEUES
     found = await engine.find_queue(BIGGEST)
     assert found is not None
     queue = found[0]
-    times = {"snapshot of 50 queues": await median_ms(engine.snapshot)}
+    asks: dict[str, Ask] = {"snapshot of 50 queues": engine.snapshot}
     for state in (None, *JobState):
         page = await engine.list_jobs(queue, state, 50, 0)
-        assert len(page.items) == min(50, page.total)
+        assert len(page.items) == 50
         what = f"page of 50, {state.value if state else 'all'}"
-        times[what] = await median_ms(lambda state=state: engine.list_jobs(queue, state, 50, 0))
+        asks[what] = partial(engine.list_jobs, queue, state, 50, 0)
     total = (await engine.list_jobs(queue, None, 1, 0)).total
-    times["last page of all"] = await median_ms(
-        lambda: engine.list_jobs(queue, None, 50, max(total - 50, 0))
-    )
-    return times
+    asks["last page, all"] = partial(engine.list_jobs, queue, None, 50, total - 50)
+    return asks
 
 
-async def measure_at(url: str, jobs: int) -> dict[str, float]:
-    """Fill a database, then measure it."""
-    started = time.monotonic()
-    await prepare(url, jobs)
-    print(f"{url.split(':')[0]}: {jobs:,} jobs in {time.monotonic() - started:.0f} s", flush=True)
-    engine = Toolbox().build("sql", "bench", {"url": url})
-    try:
-        return await measure(engine)
-    finally:
+async def measure(urls: Sequence[str], sizes: Sequence[int]) -> dict[str, list[float]]:
+    """Fill a database for each size, then measure them side by side."""
+    for url, jobs in zip(urls, sizes, strict=True):
+        started = time.monotonic()
+        await prepare(url, jobs)
+        took = time.monotonic() - started
+        print(f"{url.split(':')[0]}: {jobs:,} jobs in {took:.0f} s", flush=True)
+    engines = [Toolbox().build("sql", "bench", {"url": url}) for url in urls]
+    asks = [await asks_of(engine) for engine in engines]
+    found = {what: await medians_ms([each[what] for each in asks]) for what in asks[0]}
+    for engine in engines:
         await engine.close()
+    return found
 
 
-def report(dialect: str, few: int, many: int, found: list[dict[str, float]]) -> None:
+def report(dialect: str, sizes: Sequence[int], found: dict[str, list[float]]) -> None:
     """Print the table of one database."""
     table = Table(title=f"SQL engine on {dialect}, median of {ROUNDS} in ms")
-    for heading in ("answer", f"{few:,} jobs", f"{many:,} jobs", "ratio", "target met"):
+    for heading in ("answer", *(f"{jobs:,} jobs" for jobs in sizes), "ratio", "target met"):
         table.add_column(heading, justify="left" if heading == "answer" else "right")
-    small, large = found
-    for what, before in small.items():
-        ratio = large[what] / before
-        is_met = ratio <= TARGET_RATIO and (dialect != "sqlite" or large[what] < TARGET_MS)
-        numbers = (f"{before:.2f}", f"{large[what]:.2f}", f"{ratio:.2f}")
+    for what, (before, after) in found.items():
+        is_met = after <= TARGET_RATIO * before and (dialect != "sqlite" or after < TARGET_MS)
+        numbers = (f"{before:.2f}", f"{after:.2f}", f"{after / before:.2f}")
         table.add_row(what, *numbers, "yes" if is_met else "NO")
     Console(width=100).print(table)
 
 
-async def main(few: int, many: int) -> None:
+async def main(sizes: Sequence[int]) -> None:
     """Both databases at both sizes."""
     with TemporaryDirectory() as directory, servers.postgres() as server:
-        urls: dict[str, Callable[[int], str]] = {
-            "sqlite": lambda jobs: f"sqlite:///{directory}/{jobs}.sqlite3",
-            "postgresql": lambda _: server.create_database(),
-        }
-        for dialect, url in urls.items():
-            found = [await measure_at(url(jobs), jobs) for jobs in (few, many)]
-            report(dialect, few, many, found)
+        files = [f"sqlite:///{directory}/{jobs}.sqlite3" for jobs in sizes]
+        report("sqlite", sizes, await measure(files, sizes))
+        databases = [server.create_database() for _ in sizes]
+        report("postgresql", sizes, await measure(databases, sizes))
 
 
 if __name__ == "__main__":
     parser = ArgumentParser()
     parser.add_argument("--jobs", type=int, nargs=2, default=(10_000, 1_000_000))
-    asyncio.run(main(*parser.parse_args().jobs))
+    asyncio.run(main(parser.parse_args().jobs))

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from acceptance.seeding import insert_job, seed
-from acceptance.server_process import PREFIX, ServerProcess
+from acceptance.server_process import PREFIX, ServerProcess, wait_until
 
 JOBS = "/queues/queue:bad-input/jobs"
 
@@ -162,7 +162,7 @@ def test_bad_request_id_is_replaced(server: ServerProcess, given: str) -> None:
 def test_good_request_id_is_echoed_and_logged(server: ServerProcess) -> None:
     answer = server.get("/queues/queue:none", headers={"X-Request-ID": "trace-42_A"})
     assert answer.error["request_id"] == "trace-42_A"
-    assert any(line.get("request_id") == "trace-42_A" for line in server.log_lines)
+    wait_until(lambda: '"request_id": "trace-42_A"' in server.log)
 
 
 def test_malformed_payload_does_not_break_the_page(server: ServerProcess) -> None:

@@ -1,11 +1,10 @@
 """Retry and delete: exactly what the answer says, also when many do it at once."""
 
 import asyncio
-import random
 
 import pytest
 
-from contract.harness import EngineHarness, Outcome, eventually
+from contract.harness import EngineHarness, Outcome
 from contract.questions import find, get_job, runs_of, stats_of, until_state
 from quarterdeck.core.clock import utc_now
 from quarterdeck.core.errors import Conflict, NotFound
@@ -132,56 +131,6 @@ async def test_retry_and_delete_at_once_leave_no_job(harness: EngineHarness) -> 
         assert await harness.engine.find_job(ref) is None
     stats = await stats_of(harness, "queue:mail")
     assert (stats.waiting, stats.failed) == (0, 0)
-
-
-async def test_races_of_retry_delete_and_workers_lose_and_double_nothing(
-    harness: EngineHarness,
-) -> None:
-    chance = random.Random(4711)
-    refs = await harness.enqueue_many("mail", 60, outcome=Outcome.FAIL)
-    refs += await harness.enqueue_many("mail", 40)
-    retried: list[JobRef] = []
-    deleting: set[JobRef] = set()
-    deleted: list[JobRef] = []
-
-    async def hammer(ref: JobRef) -> None:
-        for _ in range(chance.randrange(2, 6)):
-            is_delete = chance.random() < 0.1
-            try:
-                if is_delete:
-                    deleting.add(ref)
-                    await harness.engine.delete(ref)
-                    deleted.append(ref)
-                else:
-                    await harness.engine.retry(ref)
-                    retried.append(ref)
-            except Conflict:
-                await asyncio.sleep(0)
-            except NotFound:
-                # It may be gone a moment before the one who deleted it is told so.
-                assert ref in deleting
-
-    async def nothing_to_do() -> bool:
-        stats = await stats_of(harness, "queue:mail")
-        return stats.waiting == 0 and stats.active == 0
-
-    async with harness.workers("mail", processes=2):
-        for _ in range(2):
-            await asyncio.gather(*(hammer(ref) for ref in chance.choices(refs, k=150)))
-        await eventually(nothing_to_do)
-    assert len(set(deleted)) == len(deleted)
-    runs = runs_of(harness.runs())
-    for ref in refs:
-        job = await harness.engine.find_job(ref)
-        most = 1 + retried.count(ref)
-        assert (job is None) == (ref in deleted)
-        if job is not None:
-            assert runs[ref.id] == most
-            assert job.state in {JobState.COMPLETED, JobState.FAILED}
-        assert runs[ref.id] <= most
-    stats = await stats_of(harness, "queue:mail")
-    failed = [ref for ref in refs[:60] if ref not in deleted]
-    assert stats.failed == len(failed)
 
 
 async def drain(harness: EngineHarness, action: BulkAction, queue: QueueRef) -> list[int]:

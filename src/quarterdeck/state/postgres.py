@@ -14,6 +14,8 @@ from quarterdeck.state.database import READ_TIMEOUT_S
 T = TypeVar("T")
 
 CONNECT_TIMEOUT_S = 5.0
+POOL_TIMEOUT_S = 15.0
+"""A crowd of callers waits in line for a connection this long before it is told to come back."""
 WRITE_TIMEOUT_S = 30.0
 TRIES = 3
 """A deadlock or serialisation failure undid everything: the transaction may run again."""
@@ -33,7 +35,7 @@ class PostgresDatabase:
                 url.set(drivername="postgresql+asyncpg"),
                 pool_size=10,
                 max_overflow=10,
-                pool_timeout=CONNECT_TIMEOUT_S,
+                pool_timeout=POOL_TIMEOUT_S,
                 pool_pre_ping=True,
                 connect_args={
                     "timeout": CONNECT_TIMEOUT_S,

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, and_, literal_column, or_, true
 
-from quarterdeck.queues.adapters.sql.tables import JobTables, is_storable
+from quarterdeck.core.text import is_storable
+from quarterdeck.queues.adapters.sql.tables import JobTables
 from quarterdeck.queues.model import JobState, Priority, QueueRef
 
 PREFIX = "queue:"

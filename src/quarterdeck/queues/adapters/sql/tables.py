@@ -10,14 +10,8 @@ from uuid import UUID
 from sqlalchemy import BigInteger, DateTime, Dialect, Integer, SmallInteger, Table, Text, Uuid
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from quarterdeck.core.text import is_storable
 from quarterdeck.queues.model import JobState
-
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-
-
-def is_storable(text: str) -> bool:
-    """Whether any row can hold this text: no NUL, no lone surrogates."""
-    return _UNSTORABLE.search(text) is None
 
 
 class Moment(TypeDecorator[datetime]):
