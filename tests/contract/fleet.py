@@ -32,7 +32,11 @@ class WorkerFleet:
         with (self._directory / "workers.log").open("ab") as log:
             started = [
                 await asyncio.create_subprocess_exec(
-                    *self._command, *queue_names, stdout=log, stderr=log, env=dict(os.environ)
+                    *self._command,
+                    *queue_names,
+                    stdout=log,
+                    stderr=log,
+                    env={**os.environ, "PYTHONPATH": str(SCRIPTS.parent)},
                 )
                 for _ in range(processes)
             ]

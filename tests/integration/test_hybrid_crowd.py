@@ -38,6 +38,19 @@ async def count(world: HybridWorld, status: str) -> int:
     return found
 
 
+async def lost(world: HybridWorld) -> int:
+    """Migrated rows in no list: those in the hands of workers."""
+    migrated = await count(world, "migrated_to_redis")
+    keys = [queue.name + suffix for queue in BANDS for suffix in ("", ":paused-by-quarterdeck")]
+    entries = sum([await answer(world.redis.llen(key)) for key in keys])
+    return migrated - int(entries)
+
+
+async def is_quiet(world: HybridWorld) -> bool:
+    """Nothing in hands, then nothing running: of paused bands, nothing can start any more."""
+    return await lost(world) == 0 and await count(world, "running") == 0
+
+
 async def test_pauses_in_full_traffic_lose_no_job_and_run_none_twice(world: HybridWorld) -> None:
     ids = []
     for priority in (20, 100, 200):
@@ -55,11 +68,7 @@ async def test_pauses_in_full_traffic_lose_no_job_and_run_none_twice(world: Hybr
         await other.close()
         for queue in BANDS:
             await world.engine.pause(queue)
-
-        async def is_quiet() -> bool:
-            return await count(world, "running") == 0
-
-        await eventually(is_quiet)
+        await eventually(lambda: is_quiet(world))
         done = await count(world, "completed")
         stats = [await world.settled(queue) for queue in BANDS]
         assert [each.paused for each in stats] == [True] * 3
@@ -86,29 +95,12 @@ async def test_nothing_starts_while_a_band_is_paused(world: HybridWorld) -> None
         for _ in range(4):
             await eventually(has_begun)
             await world.engine.pause(MAIL)
-
-            async def is_quiet() -> bool:
-                # What a worker had popped before the pause still starts: it is in its hands.
-                return await count(world, "running") == 0 and await lost(world) == 0
-
-            await eventually(is_quiet)
+            await eventually(lambda: is_quiet(world))
             before = len(world.fleet.runs())
             assert (await world.stats()).paused is True
             await world.platform.add_jobs("mail", [{}] * 5)
             assert len(world.fleet.runs()) == before
             await world.engine.resume(MAIL)
-
-
-async def lost(world: HybridWorld) -> int:
-    """Migrated rows in no list: those in the hands of workers."""
-    migrated = await count(world, "migrated_to_redis")
-    entries = sum(
-        [
-            await answer(world.redis.llen(key))
-            for key in ("queue:mail", "queue:mail:paused-by-quarterdeck")
-        ]
-    )
-    return migrated - int(entries)
 
 
 async def test_deletes_race_workers_and_each_job_is_deleted_or_run(world: HybridWorld) -> None:

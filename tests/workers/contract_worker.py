@@ -4,11 +4,10 @@ import asyncio
 import sys
 from pathlib import Path
 
-from script import Script, stop_on_sigterm
-
 from quarterdeck.state import open_database
 from quarterdeck.work.store import WorkStore
 from quarterdeck.work.worker import JobContext, Worker, WorkerOptions
+from workers.script import Script, stop_on_sigterm
 
 
 async def main(url: str, directory: str, *queue_names: str) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-from script import Script, stop_on_sigterm
+
+from workers.script import Script, stop_on_sigterm
 
 # The topic's row is locked in share mode, so that whoever switches it off waits for this claim.
 CLAIM = """
