@@ -26,7 +26,7 @@ endif
 READY_TO_RUN := .venv/.ready-to-run
 READY_TO_TEST := .venv/.ready-to-test
 
-.PHONY: help run test check bench format clean system-packages
+.PHONY: help run test check bench openapi format clean system-packages
 .PHONY: check-format check-lint check-types check-contracts check-unit
 
 help: ## List the verbs.
@@ -46,6 +46,10 @@ check: $(READY_TO_TEST) ## Format, lint, types, contracts and unit tests, in und
 bench: system-packages $(READY_TO_TEST) ## Measure; each benchmark prints a table.
 	@for file in benchmarks/*.py; do \
 	  echo "== $$file"; PYTHONPATH=tests $(IN_ENV) python "$$file"; done
+
+openapi: $(READY_TO_TEST) ## Write docs/openapi.json anew.
+	@$(IN_ENV) python -c "import sys; from quarterdeck.api.application import openapi_document; \
+	  sys.stdout.buffer.write(openapi_document())" > docs/openapi.json
 
 format: $(READY_TO_TEST) ## Rewrite the code in the house style.
 	@$(IN_ENV) ruff check --quiet --fix-only .

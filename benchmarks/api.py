@@ -19,7 +19,7 @@ from rich.table import Table
 from sqlalchemy import Connection, text
 
 from quarterdeck.access.model import Role
-from quarterdeck.api.envelope import Envelope, encode
+from quarterdeck.api.envelope import encode, ok
 from quarterdeck.api.schemas import queue_list
 from quarterdeck.app import compose, migrate_state, open_tokens, state_url
 from quarterdeck.config import RateLimit, Settings
@@ -92,7 +92,7 @@ async def doors(application: Any, token: str, service: QueueService) -> tuple[fl
     """Median of GET /queues through everything, and of its service call and encoding alone."""
 
     async def bare() -> bytes:
-        return encode(Envelope(queue_list(await service.list_queues())))
+        return encode(ok(queue_list(await service.list_queues())))
 
     async def whole() -> int:
         return await ask(application, f"{PREFIX}/queues", token)

@@ -98,6 +98,7 @@ def test_text_filter_does_not_tell_a_secret() -> None:
     [
         ("SMTP timeout after 30.5 s to 203.0.113.7:25", "SMTP timeout after <n> s to <ip>"),
         ("550 5.1.1 <jane.doe@example.org>: unknown", "550 5.1.1 <<address>>: unknown"),
+        ("{'a@b.c': (550, b'5.1.1 No 7')}", "{'<address>': (550, b'5.1.1 No <n>')}"),
         ("421-4.7.0 try in 300 s", "421-4.7.0 try in <n> s"),
         ("451 try in 300 s", "451 try in <n> s"),
         ("job 6f1f0e0a-1111-4222-8333-444455556666 gone", "job <id> gone"),

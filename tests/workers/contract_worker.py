@@ -4,6 +4,9 @@ import asyncio
 import sys
 from pathlib import Path
 
+# Run as a program, a script finds its neighbours only; these are named as tests name them.
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 from quarterdeck.state import open_database
 from quarterdeck.work.store import WorkStore
 from quarterdeck.work.worker import JobContext, Worker, WorkerOptions

@@ -8,6 +8,9 @@ from typing import Any
 
 import asyncpg
 
+# Run as a program, a script finds its neighbours only; these are named as tests name them.
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 from workers.script import Script, stop_on_sigterm
 
 # The topic's row is locked in share mode, so that whoever switches it off waits for this claim.

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from quarterdeck.access.audit import AuditTrail
 from quarterdeck.access.model import Right
-from quarterdeck.api.envelope import Envelope
+from quarterdeck.api.envelope import Envelope, ok
 from quarterdeck.api.queues import Limit, Offset
 from quarterdeck.api.schemas import Pagination, pagination
 from quarterdeck.core.pagination import DEFAULT_LIMIT
@@ -67,7 +67,7 @@ async def list_audit(
         )
         for entry in page.items
     ]
-    return Envelope(AuditList(entries, pagination(page, limit, offset)))
+    return ok(AuditList(entries, pagination(page, limit, offset)))
 
 
 def router() -> Router:

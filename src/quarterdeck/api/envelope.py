@@ -12,11 +12,11 @@ T = TypeVar("T")
 Headers = list[tuple[bytes, bytes]]
 
 
-class Envelope(msgspec.Struct, Generic[T], frozen=True):
+class Envelope(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     """What every successful answer looks like."""
 
-    data: T
     success: Literal[True] = True
+    data: T
 
 
 class ErrorBody(msgspec.Struct, frozen=True):
@@ -28,11 +28,16 @@ class ErrorBody(msgspec.Struct, frozen=True):
     request_id: str
 
 
-class ErrorEnvelope(msgspec.Struct, frozen=True):
+class ErrorEnvelope(msgspec.Struct, frozen=True, kw_only=True):
     """What every error looks like, also for unknown routes and crashes."""
 
-    error: ErrorBody
     success: Literal[False] = False
+    error: ErrorBody
+
+
+def ok(data: T) -> Envelope[T]:
+    """The envelope around an answer."""
+    return Envelope(data=data)
 
 
 def encode(value: Any) -> bytes:

@@ -66,7 +66,7 @@ def render(error: BaseException, request_id: str) -> tuple[int, Headers, bytes]:
         log.error("unexpected error", exc_info=error, extra={"request_id": request_id})
         status, message, details, headers = 500, INTERNAL, [], []
     body = ErrorBody(CODES.get(status, "VALIDATION_ERROR"), message, details, request_id)
-    return status, headers, encode(ErrorEnvelope(body))
+    return status, headers, encode(ErrorEnvelope(error=body))
 
 
 def _own(error: QuarterdeckError) -> tuple[int, Headers]:

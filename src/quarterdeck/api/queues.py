@@ -7,7 +7,7 @@ from litestar import Request, Router, delete, get, post
 from litestar.params import Parameter
 
 from quarterdeck.api.context import context_of
-from quarterdeck.api.envelope import Envelope
+from quarterdeck.api.envelope import Envelope, ok
 from quarterdeck.api.errors import HttpError
 from quarterdeck.api.schemas import (
     ErrorGroupList,
@@ -56,7 +56,7 @@ Status = Annotated[
 @get("/queues", opt={"etag": True}, operation_id="ListQueues", summary="List queues")
 async def list_queues(queues: QueueService, source: SourceName = None) -> Envelope[QueueList]:
     """Status of all background job queues, by name. Sources that do not answer are named."""
-    return Envelope(queue_list(await queues.list_queues(source)))
+    return ok(queue_list(await queues.list_queues(source)))
 
 
 @get("/queues/{queue_name:str}", operation_id="GetQueue", summary="Get one queue")
@@ -65,7 +65,7 @@ async def get_queue(
 ) -> Envelope[QueueDetail]:
     """One queue: counts, age of the oldest waiting job, and what can be done with it."""
     view = await queues.get_queue(_decoded(queue_name), source)
-    return Envelope(queue_detail(view, utc_now()))
+    return ok(queue_detail(view, utc_now()))
 
 
 @get("/queues/{queue_name:str}/jobs", operation_id="ListQueueJobs", summary="Get queue jobs")
@@ -81,7 +81,7 @@ async def list_jobs(  # noqa: PLR0913, PLR0917 - one argument each for the docum
     """Jobs of one queue, newest first."""
     ref = await _ref(queues, queue_name, source)
     page = await queues.list_jobs(ref, status, limit, offset, q)
-    return Envelope(job_list(page, limit, offset))
+    return ok(job_list(page, limit, offset))
 
 
 @get("/queues/{queue_name:str}/errors", operation_id="ListQueueErrors", summary="Group failures")
@@ -90,7 +90,7 @@ async def list_errors(
 ) -> Envelope[ErrorGroupList]:
     """Failed jobs grouped by kind of failure, each with a sample job."""
     ref = await _ref(queues, queue_name, source)
-    return Envelope(error_groups(await queues.group_errors(ref)))
+    return ok(error_groups(await queues.group_errors(ref)))
 
 
 @post(
@@ -105,7 +105,7 @@ async def pause_queue(
 ) -> Envelope[QueueChange]:
     """Emergency stop: no worker takes a job from this queue any more; running jobs finish."""
     ref = await _ref(queues, queue_name, source)
-    return Envelope(_change(ref, "paused", await queues.pause(ref)))
+    return ok(_change(ref, "paused", await queues.pause(ref)))
 
 
 @post(
@@ -120,7 +120,7 @@ async def resume_queue(
 ) -> Envelope[QueueChange]:
     """Let workers take jobs from this queue again."""
     ref = await _ref(queues, queue_name, source)
-    return Envelope(_change(ref, "resumed", await queues.resume(ref)))
+    return ok(_change(ref, "resumed", await queues.resume(ref)))
 
 
 @post(
@@ -140,7 +140,7 @@ async def retry_failed(
     """Re-queue every job of this queue that has failed by now; answers at once."""
     ref = await _ref(queues, queue_name, source)
     started = await operations.start(BulkAction.RETRY_FAILED, ref, _principal(request))
-    return Envelope(operation_state(started))
+    return ok(operation_state(started))
 
 
 @delete(
@@ -160,13 +160,13 @@ async def delete_failed(
     """Remove every job of this queue that has failed by now; answers at once."""
     ref = await _ref(queues, queue_name, source)
     started = await operations.start(BulkAction.DELETE_FAILED, ref, _principal(request))
-    return Envelope(operation_state(started))
+    return ok(operation_state(started))
 
 
 @get("/jobs/{job_id:str}", operation_id="GetJob", summary="Get one job")
 async def get_job(queues: QueueService, job_id: JobId) -> Envelope[JobDetail]:
     """One job with the history of its attempts."""
-    return Envelope(job_detail(await queues.get_job(_decoded(job_id))))
+    return ok(job_detail(await queues.get_job(_decoded(job_id))))
 
 
 @post(
@@ -179,7 +179,7 @@ async def get_job(queues: QueueService, job_id: JobId) -> Envelope[JobDetail]:
 async def retry_job(queues: QueueService, job_id: JobId) -> Envelope[JobRetry]:
     """Re-queue a failed job; its attempts start from zero where the engine can do that."""
     result = await queues.retry(_decoded(job_id))
-    return Envelope(JobRetry(job_id, "queued", result.attempts_reset))
+    return ok(JobRetry(job_id, "queued", result.attempts_reset))
 
 
 @delete(
@@ -192,7 +192,7 @@ async def retry_job(queues: QueueService, job_id: JobId) -> Envelope[JobRetry]:
 async def delete_job(queues: QueueService, job_id: JobId) -> Envelope[JobDeletion]:
     """Permanently remove a job that is not running."""
     outcome = await queues.delete(_decoded(job_id))
-    return Envelope(JobDeletion(job_id, outcome.value))
+    return ok(JobDeletion(job_id, outcome.value))
 
 
 @get("/operations/{operation_id:str}", operation_id="GetOperation", summary="Get an operation")
@@ -200,7 +200,7 @@ async def get_operation(
     operations: BulkOperations, operation_id: Annotated[str, Parameter(description="Its id.")]
 ) -> Envelope[OperationState]:
     """Progress and outcome of a bulk operation."""
-    return Envelope(operation_state(await operations.get(_decoded(operation_id))))
+    return ok(operation_state(await operations.get(_decoded(operation_id))))
 
 
 def router() -> Router:

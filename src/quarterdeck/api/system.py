@@ -9,7 +9,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from quarterdeck import __version__
-from quarterdeck.api.envelope import Envelope, encode
+from quarterdeck.api.envelope import Envelope, encode, ok
 from quarterdeck.core.errors import QuarterdeckError
 from quarterdeck.queues.model import QueueStatus
 from quarterdeck.queues.rules import status_of
@@ -43,7 +43,7 @@ class Metrics:
 @get("/healthz", include_in_schema=False)
 async def healthz() -> Envelope[dict[str, str]]:
     """The process is alive and answers."""
-    return Envelope({"status": "alive", "version": __version__})
+    return ok({"status": "alive", "version": __version__})
 
 
 def readiness(checks: Mapping[str, Check]) -> Any:

@@ -67,7 +67,6 @@ async def _settle(store: WorkStore, seed: int, job: ClaimedJob) -> None:
         run_step(job.queue_name, job.payload, trouble)
     except (OSError, DatabaseError) as error:
         trace = "".join(traceback.format_exception(error))
-        message = f"{type(error).__name__}: {error}"
-        await store.fail(job, message, trace, retry=fate.is_passing)
+        await store.fail(job, str(error), trace, retry=fate.is_passing)
     else:
         await store.complete(job)

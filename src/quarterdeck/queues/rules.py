@@ -133,10 +133,13 @@ _MASKS: Sequence[tuple[re.Pattern[str], str]] = [
     (re.compile(r"\b0x[0-9a-f]+\b", re.I), "<id>"),
     (re.compile(r"\b(?=[a-z_-]*\d)[a-z]{2,8}_[0-9a-z]{3,}\b", re.I), "<id>"),
     (re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{8,}\b", re.I), "<id>"),
-    # SMTP replies (RFC 5321, RFC 3463) say what kind of failure it was: 421 is not 550.
+    # SMTP replies (RFC 5321) and enhanced codes (RFC 3463) say what kind of failure it was: 421 is
+    # not 550. At the start of a line, before an enhanced code, or as smtplib shows them: (550, b'.
     (
         re.compile(
-            r"((?<![\d.])[245]\d\d[ -][245]\.\d{1,3}\.\d{1,3}(?![\d.])|^[245]\d\d(?=[ -]))"
+            r"((?<![\d.])[245]\d\d[ -](?=[245]\.\d)|^[245]\d\d(?=[ -])"
+            r"|(?<=\()[245]\d\d(?=, b?['\"])"
+            r"|(?<![\d.])[245]\.\d{1,3}\.\d{1,3}(?![\d.]))"
             r"|\d+(?:[.,]\d+)*"
         ),
         "<n>",
