@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quarterdeck.core.errors import InvalidRequest
-from quarterdeck.work.checks import MAX_TEXT_CHARS, check_job, check_queue_name, storable
+from quarterdeck.work.checks import MAX_TEXT_CHARS, check_job, check_queue_name, shortened
 from quarterdeck.work.model import (
     BACKOFF_CAP_S,
     Band,
@@ -47,14 +47,14 @@ def test_lanes_are_sorted_by_priority_and_grouped() -> None:
 
 @given(st.text(alphabet=st.characters(codec=None), max_size=300))
 def test_storable_text_is_accepted_by_utf8_and_has_no_nul(text: str) -> None:
-    cleaned = storable(text)
+    cleaned = shortened(text)
     cleaned.encode()
     assert "\x00" not in cleaned
     assert len(cleaned) == len(text)
 
 
 def test_storable_keeps_both_ends_of_a_huge_text() -> None:
-    cleaned = storable("begin" + "x" * 10 * MAX_TEXT_CHARS + "end")
+    cleaned = shortened("begin" + "x" * 10 * MAX_TEXT_CHARS + "end")
     assert cleaned.startswith("begin")
     assert cleaned.endswith("end")
     assert len(cleaned) < MAX_TEXT_CHARS + 100

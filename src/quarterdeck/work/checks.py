@@ -1,34 +1,26 @@
 """What may be stored: checked before it reaches a database, so that both refuse the same."""
 
 import json
-import re
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
 from quarterdeck.core.errors import InvalidRequest
+from quarterdeck.core.text import is_storable, storable
 from quarterdeck.work.model import BAND_SUFFIX, NewJob
 
 MAX_NAME_CHARS = 200
 MAX_TEXT_CHARS = 65_536
 """Longer messages and traces lose their middle: the end of a trace tells what was raised."""
 INT32 = range(-(2**31), 2**31)
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
-def is_storable(text: str) -> bool:
-    """Whether text survives both databases: no NUL (PostgreSQL refuses it), no lone surrogate."""
-    return _UNSTORABLE.search(text) is None
-
-
-def storable(text: str) -> str:
+def shortened(text: str) -> str:
     """The text with what no database takes replaced, and its middle cut out if it is huge."""
     if len(text) > MAX_TEXT_CHARS:
         half = MAX_TEXT_CHARS // 2
         text = f"{text[:half]}\n[... {len(text) - 2 * half} characters cut ...]\n{text[-half:]}"
-    if is_storable(text):
-        return text
-    return _UNSTORABLE.sub("\ufffd", text)
+    return storable(text)
 
 
 def check_queue_name(name: str) -> None:

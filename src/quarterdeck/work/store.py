@@ -10,6 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from quarterdeck.core.clock import Clock, utc_now
 from quarterdeck.core.errors import NotFound
+from quarterdeck.core.text import is_storable, storable
 from quarterdeck.state.database import Database
 from quarterdeck.work import claiming, enqueueing, settling, upkeep
 from quarterdeck.work.checks import (
@@ -17,8 +18,7 @@ from quarterdeck.work.checks import (
     check_json,
     check_priority,
     check_queue_name,
-    is_storable,
-    storable,
+    shortened,
 )
 from quarterdeck.work.model import (
     DEFAULT_MAX_ATTEMPTS,
@@ -162,7 +162,7 @@ class WorkStore:
         """
         now = self._clock()
         wait = timedelta(seconds=self._backoff(job.attempt)) if retry else None
-        failure = settling.Failure(storable(message), trace and storable(trace), wait)
+        failure = settling.Failure(shortened(message), trace and shortened(trace), wait)
         return await self._database.write(lambda c: settling.fail_job(c, job, failure, now))
 
     async def cancel(self, job_id: str) -> bool:

@@ -12,7 +12,7 @@ from quarterdeck.queues.adapters.hybrid import options as settings
 from quarterdeck.queues.adapters.hybrid.drift import DriftWatch
 from quarterdeck.queues.adapters.hybrid.keys import BANDS, Band
 from quarterdeck.queues.adapters.hybrid.lists import Moved, RedisLists, Taken
-from quarterdeck.queues.adapters.hybrid.rows import JobRows
+from quarterdeck.queues.adapters.hybrid.rows import JobRows, WaitingRows
 from quarterdeck.queues.adapters.hybrid.stats import Halves, merge
 from quarterdeck.queues.model import (
     BulkAction,
@@ -65,8 +65,8 @@ class HybridEngine:
 
     async def snapshot(self) -> Mapping[QueueRef, QueueStats]:
         """See `ports.QueueReader`. All list lengths are one pipeline."""
-        found, migrated = await asyncio.gather(self._engine.snapshot(), self._rows.count_migrated())
-        return await self._completed(found, migrated)
+        found, waiting = await asyncio.gather(self._engine.snapshot(), self._rows.count_waiting())
+        return await self._completed(found, waiting)
 
     async def find_queue(self, name: str) -> tuple[QueueRef, QueueStats] | None:
         """See `ports.QueueReader`."""
@@ -74,8 +74,8 @@ class HybridEngine:
         if found is None:
             return None
         ref, stats = found
-        migrated = await self._rows.count_migrated(Band.of_queue(ref))
-        completed = await self._completed({ref: stats}, migrated)
+        waiting = await self._rows.count_waiting(Band.of_queue(ref))
+        completed = await self._completed({ref: stats}, waiting)
         return ref, completed[ref]
 
     def capabilities(self, queue: QueueRef) -> Capabilities:
@@ -185,13 +185,13 @@ class HybridEngine:
         await asyncio.gather(self._engine.close(), self._rows.close(), self._lists.close())
 
     async def _completed(
-        self, found: Mapping[QueueRef, QueueStats], migrated: Mapping[Band, int]
+        self, found: Mapping[QueueRef, QueueStats], waiting: Mapping[Band, WaitingRows]
     ) -> dict[QueueRef, QueueStats]:
         bands = {ref: Band.of_queue(ref) for ref in found}
         lengths = await self._lists.lengths(list(bands.values()))
         completed = {}
         for (ref, band), lists in zip(bands.items(), lengths, strict=True):
-            halves = Halves(found[ref], migrated.get(band, 0), lists)
+            halves = Halves(found[ref], waiting.get(band, WaitingRows(0, 0)), lists)
             drift = 0 if halves.missing is None else self._drift.observe(band, halves.missing)
             completed[ref] = merge(halves, drift)
         return completed

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -31,6 +32,14 @@ T = TypeVar("T")
 BULK_TIMEOUT_S = 60.0
 
 
+@dataclass(frozen=True, slots=True)
+class WaitingRows:
+    """Rows of a band that wait, by where."""
+
+    queued: int
+    migrated: int
+
+
 class JobRows:
     """The jobs table of a source. Every method raises `SourceUnavailable`."""
 
@@ -41,24 +50,30 @@ class JobRows:
         self._tables: tuple[Table, Table | None] | None = None
         self._looking = asyncio.Lock()
 
-    async def count_migrated(self, band: Band | None = None) -> dict[Band, int]:
-        """How many rows say that they wait in Redis, by band; of one band, or of all.
+    async def count_waiting(self, band: Band | None = None) -> dict[Band, WaitingRows]:
+        """How many rows wait in either store, by band; of one band, or of all.
 
-        The cost is that of the waiting rows, however many have finished, where the table has the
-        `phase` of our migration or an index on its status.
+        Both numbers are of one moment: the difference of two reads would be off by the jobs that
+        started in between. The price is that of all waiting rows, however many have finished,
+        where the table has the `phase` of our migration or an index on its status.
         """
 
-        def count(connection: Connection, jobs: Table) -> dict[Band, int]:
+        def count(connection: Connection, jobs: Table) -> dict[Band, WaitingRows]:
             queue, priority = self._column(jobs, "queue_name"), self._priority(jobs)
+            in_redis = self._column(jobs, "status") == self._options.migrated_status
+            migrated = func.count().filter(in_redis)
             statement = (
-                select(queue, priority, func.count())
-                .where(self._is_migrated(jobs))
+                select(queue, priority, func.count(), migrated)
+                .where(self._is_waiting(jobs))
                 .group_by(queue, priority)
             )
             if band is not None:
                 statement = statement.where(queue == band.name, priority == band.priority.value)
             rows = connection.execute(statement)
-            return {Band(name, Priority(of)): number for name, of, number in rows}
+            return {
+                Band(name, Priority(of)): WaitingRows(total - moved, moved)
+                for name, of, total, moved in rows
+            }
 
         return await self._read(count)
 
@@ -83,7 +98,9 @@ class JobRows:
             column = self._column(jobs, "id")
             statement = select(column).where(column.in_(_native_ids(column, job_ids)))
             if migrated:
-                statement = statement.where(self._is_migrated(jobs))
+                statement = statement.where(
+                    self._column(jobs, "status") == self._options.migrated_status
+                )
             return {str(job_id) for job_id in connection.execute(statement).scalars()}
 
         return await self._read(known)
@@ -160,12 +177,13 @@ class JobRows:
             else_=literal_column("'normal'"),
         )
 
-    def _is_migrated(self, jobs: Table) -> ColumnElement[bool]:
-        has_status = self._column(jobs, "status") == self._options.migrated_status
+    def _is_waiting(self, jobs: Table) -> ColumnElement[bool]:
         if "phase" in jobs.c and self._options.counters != "none":
-            # Written out: only then may the index over waiting rows serve.
-            return and_(has_status, jobs.c.phase == literal_column("0"))
-        return has_status
+            # Written out, not bound: only then may the index over waiting rows serve.
+            return jobs.c.phase == literal_column("0")
+        migrated = self._options.migrated_status
+        waiting = self._options.statuses.get("waiting", ["queued", migrated])
+        return self._column(jobs, "status").in_(waiting)
 
 
 def _find_table(connection: Connection, name: str, schema: str) -> Table | None:

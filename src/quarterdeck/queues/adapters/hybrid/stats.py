@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from quarterdeck.queues.adapters.hybrid.lists import BandLengths
+from quarterdeck.queues.adapters.hybrid.rows import WaitingRows
 from quarterdeck.queues.model import QueueStats
 
 
@@ -12,8 +13,7 @@ class Halves:
 
     rows: QueueStats
     """As the SQL engine sees it: `waiting` counts the rows that were migrated, too."""
-    migrated: int
-    """Rows that say they wait in Redis."""
+    waiting: WaitingRows
     lists: BandLengths
 
     @property
@@ -28,19 +28,15 @@ class Halves:
         """Migrated rows without an entry; negative: entries without such a row."""
         if self.entries is None or self.lists.removing is None:
             return None
-        return self.migrated - self.entries - self.lists.removing
+        return self.waiting.migrated - self.entries - self.lists.removing
 
 
 def merge(halves: Halves, drift: int) -> QueueStats:
     """The counts of both halves; `drift` is how many rows have lastingly had no entry."""
     rows, entries = halves.rows, halves.entries
-    waiting = None
-    if rows.waiting is not None and entries is not None:
-        # The two reads of PostgreSQL are moments apart.
-        waiting = max(rows.waiting - halves.migrated, 0) + entries
     return replace(
         rows,
-        waiting=waiting,
+        waiting=None if entries is None else halves.waiting.queued + entries,
         paused=None if rows.paused is None else rows.paused and halves.lists.is_marked,
         warnings=[*rows.warnings, *_pause_warnings(halves), *_entry_warnings(halves, drift)],
     )
