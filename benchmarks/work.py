@@ -224,7 +224,7 @@ async def be_a_worker(url: str) -> None:
             await asyncio.sleep(0.5)
         stop.set()
 
-    options = WorkerOptions(concurrency=16)
+    options = WorkerOptions(concurrency=8)
     await asyncio.gather(watch(), Worker(store, {"shared": count}, options).run(stop))
     await database.close()
     print(ran)

@@ -3,18 +3,16 @@
 import asyncio
 import sqlite3
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, text
 
 from quarterdeck.core.errors import NotFound
 from quarterdeck.state import Database
 from quarterdeck.work.claiming import find_lanes
 from quarterdeck.work.model import Band, JobStatus, NewJob
 from quarterdeck.work.store import WorkStore
-from workers.support import ManualClock, drain, execute, rows
+from workers.support import ManualClock, cost, drain, execute, rows
 
 
 @pytest.fixture
@@ -81,47 +79,14 @@ async def test_cost_of_a_claim_does_not_grow_with_the_jobs_that_wait(
     store: WorkStore, database: Database, clock: ManualClock
 ) -> None:
     later = clock.now.replace(year=2030)
-    count = count_steps if database.dialect == "sqlite" else count_rows_read
     found = []
     for _ in range(2):
         delayed = [NewJob(0, 1, later) for _ in range(1500)]
         due = [NewJob(0, 100) for _ in range(1500)]
         await store.enqueue_many("q", delayed + due)
-        found.append(
-            await database.write(lambda c: count(c, lambda: find_lanes(c, ["q"], clock())))
-        )
+        found.append(await database.write(lambda c: cost(c, lambda: find_lanes(c, ["q"], clock()))))
     assert found[0] == found[1]
     assert found[0] < 500
-
-
-def count_steps(connection: Connection, query: Callable[[], object]) -> int:
-    """How many instructions SQLite's virtual machine runs for a query."""
-    steps = 0
-
-    def step() -> int:
-        nonlocal steps
-        steps += 1
-        return 0
-
-    raw = connection.connection.driver_connection
-    assert raw is not None
-    raw.set_progress_handler(step, 1)
-    query()
-    raw.set_progress_handler(None, 0)
-    return steps
-
-
-def count_rows_read(connection: Connection, query: Callable[[], object]) -> int:
-    """How many rows and index entries of `jobs` PostgreSQL reads for a query."""
-    read = text(
-        "SELECT t.seq_tup_read + t.idx_tup_fetch "
-        "+ sum(pg_stat_get_xact_tuples_returned(i.indexrelid))"
-        " FROM pg_stat_xact_user_tables t JOIN pg_index i ON i.indrelid = t.relid"
-        " WHERE t.relname = 'jobs' GROUP BY t.relid, t.seq_tup_read, t.idx_tup_fetch"
-    )
-    before = connection.execute(read).scalar_one()
-    query()
-    return int(connection.execute(read).scalar_one() - before)
 
 
 @pytest.mark.parametrize("band", list(Band))

@@ -4,13 +4,15 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import Connection
 
 from quarterdeck.core.errors import InvalidRequest
 from quarterdeck.state import Database
-from quarterdeck.work.model import ClaimedJob, JobStatus, WorkJob
-from quarterdeck.work.settling import CANCELLED, CANCELLED_WAITING
+from quarterdeck.work.claiming import extend_leases
+from quarterdeck.work.model import ClaimedJob, JobStatus, NewJob, WorkJob
+from quarterdeck.work.settling import CANCELLED, CANCELLED_WAITING, complete_job
 from quarterdeck.work.store import WorkStore
-from workers.support import ManualClock, rows
+from workers.support import ManualClock, cost, execute, rows
 
 LOGS = "SELECT attempt_number, status, log_message, stack_trace, duration_ms FROM job_logs"
 
@@ -48,6 +50,25 @@ async def test_completed_job_keeps_its_times_and_closes_the_attempt(
     assert (job.status, job.locked_by, job.lease_until) == (JobStatus.COMPLETED, None, None)
     assert job.completed_at == job.updated_at == clock.now
     assert await rows(database, LOGS) == [(1, "success", None, None, 1500)]
+
+
+async def test_cost_of_an_end_does_not_grow_with_the_jobs_that_run(
+    store: WorkStore, database: Database, clock: ManualClock
+) -> None:
+    await store.enqueue_many("q", [NewJob(n) for n in range(1500)])
+    # What PostgreSQL knows of the table: nothing runs. So it takes running jobs for rare.
+    await execute(database, "ANALYZE")
+    jobs = await store.claim(["q"], "w", 30, 1500)
+
+    def complete(connection: Connection) -> int:
+        return cost(connection, lambda: complete_job(connection, jobs[700], clock()))
+
+    def extend(connection: Connection) -> int:
+        ids = [job.id for job in jobs[800:816]]
+        return cost(connection, lambda: extend_leases(connection, "w", ids, clock()))
+
+    assert await database.write(complete) < 1000
+    assert await database.write(extend) < 1500
 
 
 async def test_failed_attempts_are_retried_after_the_backoff_up_to_the_last(

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 import servers
 from quarterdeck.state import Database
@@ -53,6 +53,42 @@ async def statuses(database: Database) -> dict[str, int]:
     """How many jobs have each status."""
     found = await rows(database, "SELECT status, count(*) FROM jobs GROUP BY status")
     return {str(status): int(n) for status, n in found}
+
+
+def cost(connection: Connection, query: Callable[[], object]) -> int:
+    """What a query makes the database do: the same for the same work, on any machine."""
+    count = _count_steps if connection.dialect.name == "sqlite" else _count_rows_read
+    return count(connection, query)
+
+
+def _count_steps(connection: Connection, query: Callable[[], object]) -> int:
+    """How many instructions SQLite's virtual machine runs for a query."""
+    steps = 0
+
+    def step() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    raw = connection.connection.driver_connection
+    assert raw is not None
+    raw.set_progress_handler(step, 1)
+    query()
+    raw.set_progress_handler(None, 0)
+    return steps
+
+
+def _count_rows_read(connection: Connection, query: Callable[[], object]) -> int:
+    """How many rows and index entries of `jobs` PostgreSQL reads for a query."""
+    read = text(
+        "SELECT t.seq_tup_read + t.idx_tup_fetch "
+        "+ sum(pg_stat_get_xact_tuples_returned(i.indexrelid))"
+        " FROM pg_stat_xact_user_tables t JOIN pg_index i ON i.indrelid = t.relid"
+        " WHERE t.relname = 'jobs' GROUP BY t.relid, t.seq_tup_read, t.idx_tup_fetch"
+    )
+    before = connection.execute(read).scalar_one()
+    query()
+    return int(connection.execute(read).scalar_one() - before)
 
 
 async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 30) -> None:

@@ -118,8 +118,9 @@ jobs = Table(
 def has_status(status: str) -> ColumnElement[bool]:
     """A condition for jobs that are looked up by id; keeps partial indexes out of the plan.
 
-    PostgreSQL believes `WHERE status = 'running'` to be a handful of rows and reads that whole
-    index instead of the primary key: measured, 4.5 ms instead of 0.3 ms to complete a job.
+    PostgreSQL believes `WHERE status = 'running'` to be a handful of rows, and reads that whole
+    index, with all that ran since the last vacuum, instead of the primary key (measured with 2,000
+    such rows: 246 pages instead of 3 for one job).
     """
     return jobs.c.status.concat("") == status
 
