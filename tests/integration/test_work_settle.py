@@ -67,8 +67,10 @@ async def test_cost_of_an_end_does_not_grow_with_the_jobs_that_run(
         ids = [job.id for job in jobs[800:816]]
         return cost(connection, lambda: extend_leases(connection, "w", ids, clock()))
 
-    assert await database.write(complete) < 1000
-    assert await database.write(extend) < 1500
+    # Rows read, or SQLite's many small steps: either way far less than one look at each job.
+    most = 100 if database.dialect == "postgresql" else 3000
+    assert await database.write(complete) < most
+    assert await database.write(extend) < most
 
 
 async def test_failed_attempts_are_retried_after_the_backoff_up_to_the_last(

@@ -95,7 +95,7 @@ async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 30) -
     """Return once the condition holds; fail when it does not in time."""
     async with asyncio.timeout(seconds):
         while not await condition():
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.05)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The engine: reads and writes of the other modules, each in one transaction."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -69,6 +70,7 @@ class SqlEngine:
         self._database = toolbox.open_sql(options.url, source)
         self._clock = clock
         self._tables: JobTables | None = None
+        self._looking = asyncio.Lock()
 
     async def snapshot(self) -> Mapping[QueueRef, QueueStats]:
         """See `QueueReader`."""
@@ -191,17 +193,19 @@ class SqlEngine:
             raise await self._explained(error) from error
 
     async def _known_tables(self) -> JobTables:
-        if self._tables is None:
-            self._tables = await self._database.read(
-                lambda connection: reflect(connection, self._options)
-            )
-        return self._tables
+        # One looks, the others wait: a crowd of first callers would use up the connections.
+        async with self._looking:
+            if self._tables is None:
+                self._tables = await self._database.read(
+                    lambda connection: reflect(connection, self._options)
+                )
+            return self._tables
 
     async def _explained(self, error: ProgrammingError | SourceUnavailable) -> SourceUnavailable:
         """What to tell: tables that changed under us are looked up again."""
-        self._tables = None
         if isinstance(error, SourceUnavailable) and "no such" not in error.message:
             return error
+        self._tables = None
         try:
             await self._known_tables()
         except SourceUnavailable as missing:

@@ -106,18 +106,19 @@ def _completed_since(
     at = jobs.c.completed_at
     bound = literal(since, at.type)
     statement = (
-        select(jobs.c.queue_name, _band(tables).label("band"), func.count().label("n"))
+        select(jobs.c.queue_name, _band(tables).label("lane_band"), func.count().label("n"))
         .where(
             in_states(tables, JobState.COMPLETED),
             # The first may use an index and lets some too many through, the second is exact.
             at >= bound,
             utc_text(connection, at) >= utc_text(connection, bound),
         )
-        .group_by(jobs.c.queue_name, "band")
+        .group_by(jobs.c.queue_name, "lane_band")
     )
     if names is not None:
         statement = statement.where(jobs.c.queue_name.in_(names))
-    return {Lane(row.queue_name, BANDS[row.band]): row.n for row in connection.execute(statement)}
+    rows = connection.execute(statement)
+    return {Lane(row.queue_name, BANDS[row.lane_band]): row.n for row in rows}
 
 
 def _band(tables: JobTables) -> ColumnElement[int]:
