@@ -33,8 +33,8 @@ class PostgresDatabase:
         try:
             self._engine = create_async_engine(
                 url.set(drivername="postgresql+asyncpg"),
-                pool_size=10,
-                max_overflow=10,
+                pool_size=20,
+                max_overflow=0,
                 pool_timeout=POOL_TIMEOUT_S,
                 pool_pre_ping=True,
                 connect_args={

@@ -29,8 +29,7 @@ def read_lanes(
 ) -> dict[Lane, QueueStats]:
     """All lanes that have had jobs or are paused, or every lane of the queues that are named."""
     if tables.counts is not None:
-        counts = read_counters(connection, tables.queues, tables.counts, now, names)
-        none = NO_JOBS
+        counts, none = read_counters(connection, tables.counts, now, names), NO_JOBS
     else:
         counts, none = count_up(connection, tables, now, names), no_jobs(tables)
     pauses = _read_pauses(connection, tables, names)
