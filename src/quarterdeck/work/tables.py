@@ -8,6 +8,8 @@ and two generated columns that carry the indexes: `band` (0 high, 1 normal, 2 lo
 the number of jobs in that phase now (`minute` is 0); 4 and 5 are jobs completed and failed in that
 minute since the epoch. On PostgreSQL it is a view over a base table and an append-only delta
 table, so that no two workers ever wait for one counter row; `fold_job_counts()` merges them.
+Readers sum: a counter is one row or several. (Merging in the view cost a second aggregation of all
+minutes: 17 ms instead of 10 ms for 50 queues at a million jobs.)
 """
 
 import json

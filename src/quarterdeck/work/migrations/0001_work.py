@@ -151,11 +151,9 @@ CREATE TABLE job_count_deltas (
     "(autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000)",
     """
 CREATE VIEW job_counts AS
-SELECT queue_name, band, metric, minute, sum(n)::bigint AS n
-FROM (SELECT queue_name, band, metric, minute, n FROM job_count_base
-      UNION ALL
-      SELECT queue_name, band, metric, minute, n FROM job_count_deltas) AS parts
-GROUP BY queue_name, band, metric, minute""",
+SELECT queue_name, band, metric, minute, n FROM job_count_base
+UNION ALL
+SELECT queue_name, band, metric, minute, n FROM job_count_deltas""",
     # Only one session folds at a time; the others go on. Minutes are kept for two hours.
     """
 CREATE FUNCTION fold_job_counts() RETURNS void LANGUAGE plpgsql AS $$
