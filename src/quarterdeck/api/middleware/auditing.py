@@ -4,12 +4,16 @@ A crash in between leaves the row as `started`: somebody must look. A change tha
 recorded is not carried out. Routes name their action by `opt={"action": "queue.pause"}`.
 """
 
+import logging
 from urllib.parse import unquote
 
 from quarterdeck.access.audit import AuditTrail, NewAuditEntry
 from quarterdeck.api.asgi import App, Message, Receive, Scope, Send
 from quarterdeck.api.context import context_of, header
 from quarterdeck.api.guards import READING
+from quarterdeck.core.errors import SourceUnavailable
+
+log = logging.getLogger("quarterdeck.http")
 
 
 class AuditLayer:
@@ -44,14 +48,22 @@ class AuditLayer:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                await self._trail.finish(audit_id, _outcome(status), status)
+                await self._finish(audit_id, _outcome(status), status)
             await send(message)
 
         try:
             await self._app(scope, receive, watch)
-        except Exception:
-            await self._trail.finish(audit_id, "failed", 500)
+        except Exception:  # whatever it is, the outer layer answers it; the row must not stay open
+            await self._finish(audit_id, "failed", 500)
             raise
+
+    async def _finish(self, audit_id: int, outcome: str, status: int) -> None:
+        try:
+            await self._trail.finish(audit_id, outcome, status)
+        except SourceUnavailable as error:
+            # The change is done (or not): the caller must hear which. The row stays `started`,
+            # which says that somebody must look.
+            log.warning("audit row %s is left open: %s", audit_id, error.message)
 
 
 def _resource(scope: Scope) -> str:
