@@ -75,6 +75,8 @@ class RateLimit(Struct, frozen=True, forbid_unknown_fields=True):
 
     default: Rate = "100/minute"
     console: Rate = "600/minute"
+    ingest: Rate = "6000/minute"
+    """Batches of lines and events from one principal."""
     bad_tokens: Rate = "20/minute"
     """Refused tokens from one address before it is answered 429."""
     redis_url: str = ""
@@ -129,6 +131,38 @@ class Work(Struct, frozen=True, forbid_unknown_fields=True):
     keep_finished_days: Annotated[int, Meta(ge=1)] = 7
 
 
+class Facts(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[facts]`: ClickHouse for what never changes. Empty URL: in this process, through chdb."""
+
+    url: str = ""
+    cluster: str = ""
+    """Name of the server's cluster: tables become replicated on all of it."""
+    memory_mb: Annotated[int, Meta(ge=512)] = 1024
+    """What the whole server may take with the embedded engine in it."""
+    searches: Annotated[int, Meta(ge=0, le=64)] = 0
+    """Queries side by side; 0: twice the cores, four at least."""
+    query_timeout_s: Annotated[int, Meta(ge=1, le=3600)] = 30
+
+
+class Logs(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[logs]`: how long lines are kept, what takes them in, what waits."""
+
+    retention_days: Annotated[int, Meta(ge=1, le=3650)] = 90
+    retention_bytes: Annotated[int, Meta(ge=0)] = 0
+    """Oldest days go when the lines take more room on disk; 0: no such limit."""
+    waiting_mb: Annotated[int, Meta(ge=1, le=1024)] = 64
+    """Lines received and not yet durable; above it senders are answered 429."""
+    syslog_udp: str = ""
+    """`host:port` to listen on; empty: not."""
+    syslog_tcp: str = ""
+    syslog_tls: str = ""
+    syslog_tls_cert: str = ""
+    """PEM file of the certificate and its chain."""
+    syslog_tls_key: str = ""
+    export_hours: Annotated[int, Meta(ge=1, le=720)] = 24
+    """How long a finished export is kept."""
+
+
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """The whole tree."""
 
@@ -138,6 +172,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     access: Access = field(default_factory=Access)
     queues: Queues = field(default_factory=Queues)
     work: Work = field(default_factory=Work)
+    facts: Facts = field(default_factory=Facts)
+    logs: Logs = field(default_factory=Logs)
     origin: str = ""
     """The file that was loaded, for messages that come later; not a setting."""
 

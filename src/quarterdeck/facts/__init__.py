@@ -1,0 +1,7 @@
+"""ClickHouse for what never changes: one interface over the embedded engine and servers."""
+
+from quarterdeck.facts.opening import open_facts
+from quarterdeck.facts.ports import Facts, Insert, Limits, Param, QueryLimit
+from quarterdeck.facts.schema import migrate_facts
+
+__all__ = ["Facts", "Insert", "Limits", "Param", "QueryLimit", "migrate_facts", "open_facts"]

@@ -1,0 +1,96 @@
+"""Whose query runs when: first come, first served, and no short search waits behind long ones."""
+
+import threading
+from collections import deque
+from concurrent.futures import Future
+from typing import Literal
+
+_Where = Literal["waiting", "short", "overdue", "long", "gone"]
+
+
+class Lanes:
+    """A few places for searches, and a long lane for those that outgrow them.
+
+    Nobody knows beforehand how long a search takes. One that lasts gives its place to the next
+    in line and goes on in the long lane, as long as that has room. Threads of any event loop may
+    call; nothing here blocks.
+    """
+
+    def __init__(self, places: int, long_places: int) -> None:
+        self._lock = threading.Lock()
+        self._free = places
+        self._long_free = long_places
+        self._waiting: deque[Turn] = deque()
+        self._overdue: deque[Turn] = deque()
+
+    def queue(self) -> "Turn":
+        """Stand in line."""
+        turn = Turn(self)
+        with self._lock:
+            self._waiting.append(turn)
+            called = self._call()
+        _tell(called)
+        return turn
+
+    def outgrow(self, turn: "Turn") -> None:
+        """Move a running turn to the long lane, now or when that has room."""
+        with self._lock:
+            if turn.where != "short":
+                return
+            turn.where = "overdue"
+            self._overdue.append(turn)
+            called = self._call()
+        _tell(called)
+
+    def leave(self, turn: "Turn") -> None:
+        """Give up the turn, whatever it had."""
+        with self._lock:
+            where, turn.where = turn.where, "gone"
+            if where == "waiting":
+                self._waiting.remove(turn)
+            elif where == "long":
+                self._long_free += 1
+            elif where != "gone":
+                self._free += 1
+                if where == "overdue":
+                    self._overdue.remove(turn)
+            called = self._call()
+        _tell(called)
+
+    def _call(self) -> "list[Turn]":
+        while self._overdue and self._long_free:
+            self._overdue.popleft().where = "long"
+            self._long_free -= 1
+            self._free += 1
+        called = []
+        while self._waiting and self._free:
+            turn = self._waiting.popleft()
+            turn.where = "short"
+            self._free -= 1
+            called.append(turn)
+        return called
+
+
+class Turn:
+    """One query's place in line; `granted` is done once it may run."""
+
+    def __init__(self, lanes: Lanes) -> None:
+        self._lanes = lanes
+        self.where: _Where = "waiting"
+        self.granted: Future[None] = Future()
+
+    def outgrow(self) -> None:
+        """It lasts: make room for the next."""
+        self._lanes.outgrow(self)
+
+    def end(self) -> None:
+        """It is over, or nobody waits for it any more."""
+        self._lanes.leave(self)
+
+
+def _tell(called: list[Turn]) -> None:
+    # Outside the lock: a future's callbacks may come back to us. False: its caller has gone and
+    # ends the turn itself.
+    for turn in called:
+        if turn.granted.set_running_or_notify_cancel():
+            turn.granted.set_result(None)

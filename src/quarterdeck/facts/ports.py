@@ -1,0 +1,98 @@
+"""What a store of facts can do; the same for ClickHouse in this process and for a server."""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import Protocol, TypeVar
+
+from quarterdeck.core.errors import SourceUnavailable
+
+T = TypeVar("T")
+
+Param = str | int | float | bool | datetime | Sequence[str] | Sequence[int] | None
+"""A value for `{name:Type}` in a query. It is bound, never pasted."""
+
+NO_PARAMS: Mapping[str, Param] = MappingProxyType({})
+
+
+class QueryLimit(SourceUnavailable):
+    """A query was stopped because it took too long or too much memory; ask for less."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one query may take."""
+
+    seconds: float = 30.0
+    memory_bytes: int = 400_000_000
+    settings: Mapping[str, str | int] = field(default_factory=dict)
+    """Further ClickHouse settings, such as `max_threads`. Never from users."""
+
+
+USUAL = Limits()
+"""For a query that nobody expects to be large."""
+
+
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """Rows of one table, all or none. `rows` is JSONCompactEachRow: one array a line."""
+
+    table: str
+    columns: Mapping[str, str]
+    """Name to ClickHouse type, in the order of the rows' values."""
+    rows: Sequence[bytes]
+    """Pieces, each whole lines; written one after another, never joined."""
+    count: int
+    token: str
+    """The same token twice is the same insert: a retry adds nothing."""
+    settings: Mapping[str, str | int] = field(default_factory=dict)
+
+
+class Facts(Protocol):
+    """An open ClickHouse. Every method raises `SourceUnavailable` when it cannot be had."""
+
+    async def fetch(
+        self,
+        sql: str,
+        row: type[T],
+        params: Mapping[str, Param] = NO_PARAMS,
+        limits: Limits = USUAL,
+    ) -> list[T]:
+        """Run a SELECT without FORMAT; every row is decoded by msgspec into `row`, a struct or
+        dict whose fields are the result's columns.
+
+        Cancelling the task stops the query in the engine.
+
+        Raises:
+            QueryLimit: it took longer or more memory than its limits.
+        """
+        ...
+
+    def stream(
+        self,
+        sql: str,
+        form: str,
+        params: Mapping[str, Param] = NO_PARAMS,
+        limits: Limits = USUAL,
+    ) -> AsyncGenerator[bytes]:
+        """Run a SELECT without FORMAT and give its output in the ClickHouse format `form` piece by
+        piece, at flat memory. Leaving the iteration (`aclose`) stops the query in the engine."""
+        ...
+
+    async def execute(self, sql: str, params: Mapping[str, Param] = NO_PARAMS) -> None:
+        """Run a statement that gives no rows."""
+        ...
+
+    async def insert(self, insert: Insert) -> None:
+        """Add rows; durable on return. Inserts of one store are committed in the order of calls.
+
+        Raises:
+            SourceUnavailable: nothing was added, or it is not known; the same `token` may be sent
+                again.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Stop what runs and give everything back."""
+        ...
