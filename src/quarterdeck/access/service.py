@@ -1,9 +1,31 @@
 """The one question of every request: who asks?"""
 
+import base64
+
 from quarterdeck.access.jwt import JwtVerifier
 from quarterdeck.access.model import Principal
 from quarterdeck.access.tokens import PREFIX, TokenStore
 from quarterdeck.core.errors import Unauthenticated
+
+
+def _token_in(scheme: str, credentials: str) -> str:
+    """The token of a header value; empty: there is none that we could find.
+
+    Log shippers know other schemes only: Basic (RFC 7617) with the token as the password, and
+    Elasticsearch's `ApiKey base64(id:key)` with the token as the key, or bare.
+    """
+    if scheme == "bearer":
+        return credentials
+    if scheme == "apikey" and credentials.startswith(PREFIX):
+        return credentials
+    if scheme not in {"basic", "apikey"}:
+        return ""
+    try:
+        pair = base64.b64decode(credentials, validate=True).decode()
+    except ValueError:
+        return ""
+    token = pair.partition(":")[2]
+    return token if token.startswith(PREFIX) else ""
 
 
 class Authenticator:
@@ -24,8 +46,8 @@ class Authenticator:
         if authorization is None or not authorization.strip():
             raise Unauthenticated("Send a token: Authorization: Bearer <token>.")
         scheme, _, presented = authorization.strip().partition(" ")
-        presented = presented.strip()
-        if scheme.lower() != "bearer" or not presented:
+        presented = _token_in(scheme.lower(), presented.strip())
+        if not presented:
             raise Unauthenticated(
                 "The Authorization header is not understood. Send: Authorization: Bearer <token>."
             )

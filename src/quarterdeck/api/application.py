@@ -10,7 +10,7 @@ from litestar.di import Provide
 from quarterdeck.access.audit import AuditTrail
 from quarterdeck.access.idempotency import IdempotencyKeys
 from quarterdeck.access.service import Authenticator
-from quarterdeck.api import audit, docs, queues, system
+from quarterdeck.api import audit, docs, ingest, log_tail, logs, queues, system
 from quarterdeck.api.asgi import App
 from quarterdeck.api.errors import handle
 from quarterdeck.api.guards import require_right
@@ -22,12 +22,17 @@ from quarterdeck.api.middleware.caching import ETagLayer
 from quarterdeck.api.middleware.idempotency import IdempotencyLayer
 from quarterdeck.api.openapi import document
 from quarterdeck.api.system import Check, Metrics
+from quarterdeck.logs.exports import LogExports
+from quarterdeck.logs.searches import SavedSearches
+from quarterdeck.logs.service import LogService
 from quarterdeck.queues.operations import BulkOperations
 from quarterdeck.queues.service import QueueService
 
 PREFIX = "/api/v1/platform/system"
 
-GIVEN = ("queues", "operations", "trail", "server_metrics")
+GIVEN = (
+    "queues", "operations", "trail", "server_metrics", "logs", "exports", "searches",
+)  # fmt: skip
 """What handlers may ask for by name."""
 
 
@@ -41,12 +46,18 @@ class Services:
     trail: AuditTrail
     idempotency: IdempotencyKeys
     checks: Mapping[str, Check]
+    logs: LogService
+    exports: LogExports
+    searches: SavedSearches
 
 
 def build(services: Services, limiter: RateLimiter, proxies: Sequence[str]) -> App:
     """Everything from the outermost layer in: context, identity and limits, then the routes."""
     metrics = Metrics()
-    given = (services.queues, services.operations, services.trail, metrics)
+    given = (
+        services.queues, services.operations, services.trail, metrics, services.logs,
+        services.exports, services.searches,
+    )  # fmt: skip
     routes = Litestar(
         route_handlers=[*_public(services), _closed(services)],
         dependencies={name: _provide(each) for name, each in zip(GIVEN, given, strict=True)},
@@ -83,7 +94,11 @@ def _closed(services: Services) -> Router:
             _layer(AuditLayer, trail=services.trail),
             _layer(ETagLayer),
         ],
-        route_handlers=[Router(path=PREFIX, route_handlers=_rooms()), system.metrics],
+        route_handlers=[
+            Router(path=PREFIX, route_handlers=_rooms()),
+            ingest.protocols(),
+            system.metrics,
+        ],
     )
 
 
@@ -97,7 +112,9 @@ def _layer(kind: Callable[..., App], **given: object) -> Any:
 
 
 def _rooms() -> list[Router]:
-    return [queues.router(), audit.router()]
+    return [
+        queues.router(), logs.router(), log_tail.router(), audit.router(),
+    ]  # fmt: skip
 
 
 def _provide(value: object) -> Provide:

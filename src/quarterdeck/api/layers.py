@@ -174,7 +174,7 @@ class IdentityLayer:
             charge.require("Too many refused tokens came from your address.")
             raise
         context.principal = principal
-        bucket = self._limiter.bucket(principal.id, header(scope, b"x-quarterdeck-client"))
+        bucket = self._limiter.bucket(principal, header(scope, b"x-quarterdeck-client"))
         charge = await self._limiter.charge(bucket)
         context.headers = charge.headers()
         charge.require("You have used up your requests for now.")

@@ -14,6 +14,7 @@ from limits.aio.storage.redis.redispy import RedispyBridge
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.errors import ConfigurationError, StorageError
 
+from quarterdeck.access.model import Principal, Role
 from quarterdeck.api.envelope import Headers
 from quarterdeck.config import RateLimit
 from quarterdeck.core.errors import ConfigError, TooManyRequests
@@ -75,6 +76,7 @@ class RateLimiter:
     def __init__(self, settings: RateLimit) -> None:
         self._default = _item(settings.default)
         self._console = _item(settings.console)
+        self._ingest = _item(settings.ingest)
         self._bad_tokens = _item(settings.bad_tokens)
         self._local = SlidingWindowCounterRateLimiter(MemoryStorage())
         self._shared: SlidingWindowCounterRateLimiter | None = None
@@ -84,11 +86,13 @@ class RateLimiter:
             self._shared = SlidingWindowCounterRateLimiter(self._redis)
         self._is_shared_down = False
 
-    def bucket(self, principal: str, client: str | None) -> Bucket:
-        """The bucket of a principal's scripts, or of its console."""
+    def bucket(self, principal: Principal, client: str | None) -> Bucket:
+        """The bucket of a principal's scripts, of its console, or of a sender of lines."""
+        if principal.role is Role.INGEST:
+            return Bucket("ingest", f"ingest:{principal.id}", self._ingest)
         if client == CONSOLE:
-            return Bucket("console", f"console:{principal}", self._console)
-        return Bucket("default", f"default:{principal}", self._default)
+            return Bucket("console", f"console:{principal.id}", self._console)
+        return Bucket("default", f"default:{principal.id}", self._default)
 
     def bad_tokens(self, address: str) -> Bucket:
         """The bucket of refused tokens from one address."""

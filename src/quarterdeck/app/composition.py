@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from sqlalchemy import select
 from sqlalchemy.engine import make_url
 
-from quarterdeck import access, work
+from quarterdeck import access, logs, work
 from quarterdeck.access.audit import AuditTrail
 from quarterdeck.access.idempotency import IdempotencyKeys
 from quarterdeck.access.jwt import JwtVerifier
@@ -25,8 +25,10 @@ from quarterdeck.access.tokens import TokenStore
 from quarterdeck.api.application import Services, build
 from quarterdeck.api.asgi import App
 from quarterdeck.api.limits import RateLimiter
+from quarterdeck.app.log_room import LogRoom, compose_logs
 from quarterdeck.config import Jwt, Settings, decode_options
 from quarterdeck.core.errors import ConfigError
+from quarterdeck.facts import open_facts
 from quarterdeck.net.http import HttpClient
 from quarterdeck.queues.adapters import engine_factory
 from quarterdeck.queues.operations import OPERATIONS_QUEUE, BulkOperations
@@ -39,7 +41,7 @@ from quarterdeck.work.worker import Worker, WorkerOptions
 
 log = logging.getLogger("quarterdeck.server")
 
-MIGRATIONS = tuple(Path(room.__path__[0]) / "migrations" for room in (work, access))
+MIGRATIONS = tuple(Path(room.__path__[0]) / "migrations" for room in (work, access, logs))
 """Schema versions of every room that keeps state."""
 
 OWN_SOURCE = "quarterdeck"
@@ -83,7 +85,14 @@ class Server:
     application: App
     services: Services
     worker: Worker
+    logs: LogRoom
     closing: AsyncExitStack
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Do everything that goes on beside the answering, until `stop` is set and it is done."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.worker.run(stop))
+            group.create_task(self.logs.run(stop))
 
     async def close(self) -> None:
         """Give everything back."""
@@ -141,17 +150,23 @@ def compose(settings: Settings, extra_sources: list[dict[str, Any]] | None = Non
     store = WorkStore(state)
     operations = BulkOperations(queues, store)
     idempotency = IdempotencyKeys(state)
+    facts = open_facts(settings.facts, data_dir(settings))
+    closing.push_async_callback(facts.close)
+    log_room = compose_logs(settings, facts, state, store, data_dir(settings))
     services = Services(
         queues=queues,
         operations=operations,
         authenticator=_authenticator(settings, state, closing),
         trail=AuditTrail(state),
         idempotency=idempotency,
-        checks={"state": lambda: _ping(state)},
+        checks={"state": lambda: _ping(state), "facts": log_room.service.check},
+        logs=log_room.service,
+        exports=log_room.exports,
+        searches=log_room.searches,
     )
     worker = Worker(
         store,
-        {OPERATIONS_QUEUE: operations.run},
+        {OPERATIONS_QUEUE: operations.run, **log_room.handlers},
         WorkerOptions(
             concurrency=settings.work.concurrency,
             lease_s=settings.work.lease_s,
@@ -161,7 +176,7 @@ def compose(settings: Settings, extra_sources: list[dict[str, Any]] | None = Non
     limiter = RateLimiter(settings.rate_limit)
     closing.push_async_callback(limiter.close)
     application = build(services, limiter, settings.server.trusted_proxies)
-    return Server(application, services, worker, closing)
+    return Server(application, services, worker, log_room, closing)
 
 
 def _engines(settings: Settings, extra: list[dict[str, Any]]) -> dict[str, Engine]:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import signal
 import socket
+from collections.abc import Callable
 
 import uvicorn
 
@@ -33,10 +34,23 @@ def serve(settings: Settings, demo: Companion | None = None) -> int:
     return 0
 
 
+class HttpServer(uvicorn.Server):
+    """uvicorn waits for all answers before it ends; those without an end are ended first."""
+
+    def __init__(self, config: uvicorn.Config, end_streams: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._end_streams = end_streams
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """See `uvicorn.Server`."""
+        self._end_streams()
+        await super().shutdown(sockets)
+
+
 async def _run(
     server: Server, settings: Settings, listener: socket.socket, demo: Companion | None
 ) -> None:
-    http = uvicorn.Server(
+    http = HttpServer(
         uvicorn.Config(
             server.application,
             log_config=None,
@@ -45,11 +59,13 @@ async def _run(
             lifespan="off",
             proxy_headers=False,
             timeout_graceful_shutdown=settings.server.shutdown_grace_s,
-        )
+        ),
+        server.logs.service.end_following,
     )
     _end_gently(http)
     stop = asyncio.Event()
-    working = asyncio.create_task(server.worker.run(stop))
+    await server.logs.open()
+    working = asyncio.create_task(server.run(stop))
     try:
         if demo:
             await demo.start()

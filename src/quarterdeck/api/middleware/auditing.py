@@ -41,6 +41,9 @@ class AuditLayer:
             user_agent=(header(scope, b"user-agent") or "")[:300] or None,
             request_id=context.request_id,
         )
+        if handler.opt.get("stream"):
+            await self._only_denied(entry, scope, receive, send)
+            return
         audit_id = await self._trail.begin(entry)
         status = 500
 
@@ -56,6 +59,18 @@ class AuditLayer:
         except Exception:  # whatever it is, the outer layer answers it; the row must not stay open
             await self._finish(audit_id, "failed", 500)
             raise
+
+    async def _only_denied(
+        self, entry: NewAuditEntry, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Lines and events that arrive change nothing of ours: only a refusal is worth a row."""
+
+        async def watch(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] == 403:
+                await self._trail.record(entry, "denied", 403)
+            await send(message)
+
+        await self._app(scope, receive, watch)
 
     async def _finish(self, audit_id: int, outcome: str, status: int) -> None:
         try:

@@ -14,13 +14,18 @@ KEY = "quarterdeck.body"
 
 
 class BodyLayer:
-    """Reads the body before anything happens. `opt={"body": True}` marks routes that want one."""
+    """Reads the body before anything happens. `opt={"body": True}` marks routes that want one;
+    `opt={"stream": True}` those that read bodies of any length themselves, piece by piece.
+    """
 
     def __init__(self, app: App) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
+        if scope["route_handler"].opt.get("stream"):
+            await self._app(scope, receive, send)
+            return
         body = await _read(scope, receive)
         if not scope["route_handler"].opt.get("body"):
             _require_none(body)

@@ -25,7 +25,8 @@ class IdempotencyLayer:
         """ASGI."""
         key = header(scope, b"idempotency-key")
         principal = context_of(scope).principal
-        if key is None or principal is None or scope["method"] != "POST":
+        is_stream = scope["route_handler"].opt.get("stream")
+        if key is None or principal is None or scope["method"] != "POST" or is_stream:
             await self._app(scope, receive, send)
             return
         answer = await self._keys.claim(principal.id, key, _fingerprint(scope))

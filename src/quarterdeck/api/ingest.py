@@ -1,0 +1,173 @@
+"""The doors that lines come in by. Each answers only when what it took is durable."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, cast
+
+from litestar import Request, Response, Router, post, route
+from msgspec import Struct
+
+from quarterdeck.access.model import Right
+from quarterdeck.api.asgi import Receive, Scope
+from quarterdeck.api.context import header
+from quarterdeck.api.envelope import Envelope, ok
+from quarterdeck.api.errors import HttpError
+from quarterdeck.api.incoming import pieces, whole
+from quarterdeck.core.errors import Detail, InvalidRequest, NotFound
+from quarterdeck.logs.intake import Receipt
+from quarterdeck.logs.ports import Answer
+from quarterdeck.logs.service import LogService
+
+Incoming = Request[Any, Any, Any]
+INGEST = {"right": Right.INGEST, "stream": True}
+
+MAX_WHOLE = 32 * 1024 * 1024
+"""Bytes of a request, unpacked, that must be read as a whole: JSON arrays, protobuf, bulk."""
+
+NDJSON = (
+    "application/x-ndjson", "application/ndjson", "application/jsonl", "application/json",
+    "text/plain", "application/octet-stream", "application/x-www-form-urlencoded",
+)  # fmt: skip
+"""The last one is what curl's `--data-binary` says when nobody tells it otherwise."""
+
+OTLP = ("application/x-protobuf", "application/json", "application/protobuf")
+BULK = (
+    "application/x-ndjson", "application/json", "application/vnd.elasticsearch+x-ndjson",
+    "application/vnd.elasticsearch+json",
+)  # fmt: skip
+LOKI = ("application/x-protobuf", "application/json")
+
+BLANK = b" \t\r\n"
+NAMED = 100
+SHOWN = 20
+"""Rejected lines that an error names."""
+
+
+class RejectedLine(Struct, frozen=True):
+    """A line that was not taken; `line` counts from 1."""
+
+    line: int
+    reason: str
+
+
+class IngestReceipt(Struct, frozen=True):
+    """How many lines are stored for good; of those not taken the first 100 are named."""
+
+    accepted: int
+    rejected: int
+    rejections: list[RejectedLine]
+
+
+@post("/logs", status_code=200, opt=INGEST, operation_id="IngestLogs", summary="Send log lines")
+async def ingest_logs(request: Incoming, logs: LogService) -> Envelope[IngestReceipt]:
+    """Take NDJSON or a JSON array, plain, gzip or zstd. Answered when all of it is durable."""
+    _require_type(request, NDJSON)
+    body = _body(request)
+    first = await _beginning(body)
+    if first.lstrip(BLANK)[:1] == b"[":
+        rest = await whole(body, MAX_WHOLE)
+        reading, _ = await logs.take("ndjson", first + rest, "application/json")
+        receipt = Receipt(len(reading.lines), len(reading.rejections), reading.rejections)
+    else:
+        intake = logs.open_ndjson()
+        await intake.feed(first)
+        async for piece in body:
+            await intake.feed(piece)
+        receipt = await intake.finish()
+    return ok(_shown(receipt))
+
+
+@post("/v1/logs", opt=INGEST, status_code=200)
+async def ingest_otlp(request: Incoming, logs: LogService) -> Response[bytes]:
+    """OTLP/HTTP logs."""
+    return await _take(request, logs, "otlp", OTLP)
+
+
+@post("/loki/api/v1/push", opt=INGEST, status_code=200)
+async def ingest_loki(request: Incoming, logs: LogService) -> Response[bytes]:
+    """Loki's push API."""
+    return await _take(request, logs, "loki", LOKI)
+
+
+@post(["/elasticsearch/_bulk", "/elasticsearch/{index:str}/_bulk"], opt=INGEST, status_code=200)
+async def ingest_bulk(request: Incoming, logs: LogService) -> Response[bytes]:
+    """Elasticsearch's bulk API; there are no indexes, so what stands in the path is not needed."""
+    return await _take(request, logs, "elasticsearch", BULK)
+
+
+@route(
+    ["/elasticsearch", "/elasticsearch/{rest:path}"],
+    http_method=["GET", "HEAD", "PUT", "POST"],
+    opt=INGEST,
+    status_code=200,
+)
+async def greet(request: Incoming, logs: LogService, rest: str = "") -> Response[bytes]:
+    """What shippers ask of Elasticsearch before they send anything."""
+    answer = logs.greet("elasticsearch", request.method, rest)
+    if answer is None:
+        raise NotFound("This is not Elasticsearch: only _bulk and what comes before it is here.")
+    return _told(answer)
+
+
+async def _take(
+    request: Incoming, logs: LogService, kind: str, types: Sequence[str]
+) -> Response[bytes]:
+    media = _require_type(request, types)
+    body = await whole(_body(request), MAX_WHOLE)
+    _, answer = await logs.take(kind, body, media)
+    return _told(answer)
+
+
+def _told(answer: Answer) -> Response[bytes]:
+    return Response(
+        answer.body,
+        status_code=answer.status,
+        media_type=answer.content_type or None,
+        headers=dict(answer.headers),
+    )
+
+
+def _body(request: Incoming) -> AsyncIterator[bytes]:
+    # Litestar types its scopes more narrowly than ASGI does.
+    return pieces(cast(Scope, request.scope), cast(Receive, request.receive))
+
+
+async def _beginning(body: AsyncIterator[bytes]) -> bytes:
+    """The first piece that is not blank."""
+    async for piece in body:
+        if piece.lstrip(BLANK):
+            return piece
+    raise InvalidRequest.of("body", "it holds no lines; send one JSON object a line", "body")
+
+
+def _require_type(request: Incoming, types: Sequence[str]) -> str:
+    """The media type of the body; one that names none is taken for the first of `types`."""
+    given = (header(request.scope, b"content-type") or types[0]).partition(";")[0].strip().lower()
+    if given not in types:
+        raise HttpError(
+            415, f"Content-Type '{given[:60]}' is not read here; send {' or '.join(types[:4])}."
+        )
+    return given
+
+
+def _shown(receipt: Receipt) -> IngestReceipt:
+    if not receipt.accepted and receipt.rejected:
+        details: list[Detail] = [
+            {"field": f"line {each.number}", "message": each.reason, "source": "body"}
+            for each in receipt.rejections[:SHOWN]
+        ]
+        raise InvalidRequest(
+            f"None of the {receipt.rejected} lines can be taken. The first: "
+            f"line {receipt.rejections[0].number}: {receipt.rejections[0].reason}.",
+            details,
+        )
+    named = [RejectedLine(each.number, each.reason) for each in receipt.rejections[:NAMED]]
+    return IngestReceipt(receipt.accepted, receipt.rejected, named)
+
+
+def protocols() -> Router:
+    """What other programs speak, at the paths where they look for it."""
+    return Router(
+        path="/",
+        include_in_schema=False,
+        route_handlers=[ingest_otlp, ingest_loki, ingest_bulk, greet],
+    )

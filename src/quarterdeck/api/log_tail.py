@@ -1,0 +1,59 @@
+"""Following the log by server-sent events (HTML standard, 9.2)."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from litestar import Request, Router, get
+from litestar.response import Stream
+
+from quarterdeck.api.context import context_of, header
+from quarterdeck.api.envelope import encode
+from quarterdeck.api.errors import render
+from quarterdeck.api.log_filter import WANTED
+from quarterdeck.api.logs import log_item
+from quarterdeck.core.errors import QuarterdeckError
+from quarterdeck.logs.ids import decode_id
+from quarterdeck.logs.model import Filter, LogEntry
+from quarterdeck.logs.service import LogService
+
+ALIVE = b": alive\n\n"
+HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
+
+
+@get(
+    "/logs/tail",
+    operation_id="TailLogs",
+    summary="Follow the log",
+    media_type="text/event-stream",
+)
+async def tail_logs(request: Request[Any, Any, Any], logs: LogService, wanted: Filter) -> Stream:
+    """Lines as they are stored, as server-sent events; any search.
+
+    Send `Last-Event-ID` to go on after a line: none is missed or sent twice.
+    """
+    last = header(request.scope, b"last-event-id")
+    lines = logs.follow(wanted, decode_id(last) if last else None)
+    request_id = context_of(request.scope).request_id
+    return Stream(_events(lines, request_id), media_type="text/event-stream", headers=HEADERS)
+
+
+def router() -> Router:
+    """The route."""
+    return Router(path="/", tags=["Logs"], dependencies=WANTED, route_handlers=[tail_logs])
+
+
+async def _events(lines: AsyncIterator[list[LogEntry]], request_id: str) -> AsyncIterator[bytes]:
+    yield ALIVE
+    try:
+        async for found in lines:
+            yield b"".join(map(_event, found)) or ALIVE
+    except QuarterdeckError as error:
+        yield b"event: error\ndata: " + render(error, request_id)[2] + b"\n\n"
+
+
+def _event(entry: LogEntry) -> bytes:
+    item = log_item(entry)
+    # One line of data: metadata is as it came, and may have line feeds between its values.
+    data = encode(item).replace(b"\n", b" ").replace(b"\r", b" ")
+    return b"id: %b\nevent: log\ndata: %b\n\n" % (item.id.encode(), data)

@@ -1,0 +1,1 @@
+"""Log lines of every service: taken in, searched, followed, exported."""

@@ -1,0 +1,132 @@
+"""One run of an export: from the plan to a finished file, at flat memory."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from pathlib import Path
+
+import msgspec
+
+from quarterdeck.facts import Facts
+from quarterdeck.logs.conditions import where
+from quarterdeck.logs.export_files import ExportDirectory, PartFile
+from quarterdeck.logs.export_formats import RowCounter
+from quarterdeck.logs.export_plan import Bite, plan, read_bite
+from quarterdeck.logs.export_state import Checkpoint, ExportRows, Run
+
+REPORT_S = 1.0
+"""How often a run says how far it is, and at most so much work is done twice after a crash, beside
+the bite that was being read."""
+
+Report = Callable[[int, int], Awaitable[None]]
+"""Told the rows to write and those that are written."""
+
+
+class Superseded(Exception):
+    """The export is cancelled, or another run has it."""
+
+
+class ExportRun:
+    """Writes the file of one export. Whoever calls it decides what a failure means."""
+
+    def __init__(
+        self, facts: Facts, table: ExportRows, directory: ExportDirectory, run: Run, report: Report
+    ) -> None:
+        self._facts = facts
+        self._table = table
+        self._directory = directory
+        self._run = run
+        self._report = report
+        self._layout = run.export.layout
+        self._condition = where(run.export.filter)
+        self._rows = 0
+        self._total = 0
+        self._is_empty = True
+        self._reported = self._saved = time.monotonic()
+
+    async def write(self, newest: int) -> tuple[int, int]:
+        """Write and name the file; gives its rows and bytes. `newest` is the last block to have.
+
+        Raises:
+            Superseded: nobody waits for it any more; the unfinished file is gone.
+            OSError: the file cannot be written.
+            SourceUnavailable: the engine cannot be had; the file may be continued.
+        """
+        bites = await self._planned(newest)
+        part = PartFile(self._directory, self._part(self._run.name), self._run.export.gzip)
+        try:
+            done = await self._open(part)
+            for number, bite in enumerate(bites[done:], done + 1):
+                await self._copy(part, bite)
+                if time.monotonic() - self._saved >= REPORT_S:
+                    await self._save(part, number)
+            await part.write(self._layout.tail if self._rows else self._layout.empty)
+            size = await part.sync()
+            await self._tell(part)
+        except Superseded:
+            part.path.unlink(missing_ok=True)
+            raise
+        finally:
+            await asyncio.shield(part.close())
+        final = self._directory.finished(self._run.export, self._run.name)
+        await asyncio.to_thread(self._directory.publish, part.path, final)
+        return self._rows, size
+
+    async def _planned(self, newest: int) -> list[Bite]:
+        bites = self._run.plan
+        if bites is None:
+            bites = await plan(self._facts, self._condition, newest)
+            total = sum(bite.rows for bite in bites)
+            await self._change(plan=msgspec.to_builtins(bites), total=total)
+        self._total = sum(bite.rows for bite in bites)
+        return bites
+
+    async def _open(self, part: PartFile) -> int:
+        """Go on from the checkpoint, or begin anew; gives the number of finished bites."""
+        earlier = self._part(self._run.earlier) if self._run.earlier else None
+        checkpoint = self._run.checkpoint if earlier else Checkpoint()
+        if not await part.open(earlier, checkpoint.size):
+            checkpoint = Checkpoint()
+        self._rows = checkpoint.rows
+        self._is_empty = checkpoint.rows == 0
+        if checkpoint.size == 0:
+            await part.write(self._layout.head)
+        await self._save(part, checkpoint.bites)
+        if earlier is not None:
+            earlier.unlink(missing_ok=True)
+        return checkpoint.bites
+
+    async def _copy(self, part: PartFile, bite: Bite) -> None:
+        counter = RowCounter(self._layout)
+        async with aclosing(read_bite(self._facts, self._layout, self._condition, bite)) as pieces:
+            async for piece in pieces:
+                self._rows += counter.count(piece)
+                await part.write(self._opened(piece) if self._is_empty else piece)
+                if time.monotonic() - self._reported >= REPORT_S:
+                    await self._tell(part)
+
+    def _opened(self, piece: bytes) -> bytes:
+        """The first piece as it begins in the file."""
+        self._is_empty = False
+        opening = self._layout.opening
+        return opening + piece[len(opening) :] if opening else piece
+
+    async def _save(self, part: PartFile, bites: int) -> None:
+        """Make what is written a point to go on from."""
+        size = await part.sync()
+        checkpoint = Checkpoint(bites, self._rows, size)
+        await self._tell(part, checkpoint=msgspec.to_builtins(checkpoint))
+        self._saved = time.monotonic()
+
+    async def _tell(self, part: PartFile, **more: object) -> None:
+        await self._change(rows=self._rows, bytes=part.size, **more)
+        await self._report(self._total, self._rows)
+        self._reported = time.monotonic()
+
+    async def _change(self, **values: object) -> None:
+        if not await self._table.change_run(self._run, **values):
+            raise Superseded
+
+    def _part(self, run: str) -> Path:
+        return self._directory.part(self._run.export.id, run)

@@ -1,0 +1,177 @@
+"""Group commit: what many senders bring becomes few large inserts, and each hears when it is safe.
+
+While one insert runs the next one gathers, so under load inserts grow by themselves and an idle
+server stores a single line at once. An insert holds one day; it is sent again with the same token
+when the engine did not answer, so it is stored once. A sender that is told of a failure sends its
+request again: lines arrive at least once.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from quarterdeck.core.errors import SourceUnavailable, TooManyRequests
+from quarterdeck.facts import Facts, Insert
+from quarterdeck.logs.model import COLUMNS
+from quarterdeck.logs.prepared import Prepared, Rows
+
+log = logging.getLogger("quarterdeck.logs")
+
+TABLE = "logs"
+INSERT_BYTES = 16 * 1024 * 1024
+"""One insert takes up to so much: 60,000 lines. More made it no faster, and holds more memory."""
+
+ENOUGH = 4 * 1024 * 1024
+GATHER_S = 0.02
+"""With less than `ENOUGH` waiting, an insert waits so long for company: each costs 10 ms, however
+small, and makes a part that must be merged."""
+
+INSERT_SETTINGS = {"exclude_materialize_skip_indexes_on_insert": "i_ng"}
+"""The n-gram filter is built by the first merge: 13 % more lines a second; new parts are small."""
+
+TRIES = 3
+FIRST_PAUSE_S = 0.2
+RETRY_AFTER_S = 1
+
+
+@dataclass(slots=True, eq=False)
+class Waiting:
+    """What one caller of `add` waits for."""
+
+    prepared: Prepared
+    stored: "asyncio.Future[None]"
+
+
+@dataclass(slots=True)
+class Counts:
+    """Since the start of this server."""
+
+    lines: int = 0
+    bytes: int = 0
+    inserts: int = 0
+    failed: int = 0
+    """Lines whose senders were told of a failure."""
+
+
+class LogWriter:
+    """The only one who inserts lines. `run` must be running for `add` to return."""
+
+    def __init__(self, facts: Facts, capacity: int) -> None:
+        self._facts = facts
+        self._capacity = capacity
+        self._queue: deque[Waiting] = deque()
+        self._waiting_bytes = 0
+        self._arrived = asyncio.Event()
+        self._room = asyncio.Condition()
+        self._listeners: set[Callable[[], None]] = set()
+        self.counts = Counts()
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Received and not yet durable."""
+        return self._waiting_bytes
+
+    def on_commit(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Have `listener` called after each insert; gives what ends that."""
+        self._listeners.add(listener)
+        return lambda: self._listeners.discard(listener)
+
+    def wake(self) -> None:
+        """Call the listeners though nothing was stored, for them to look around."""
+        for listener in list(self._listeners):
+            listener()
+
+    def require_room(self) -> None:
+        """Admit a new request only while there is room for what it brings.
+
+        Raises:
+            TooManyRequests: storing is slower than receiving just now.
+        """
+        if self._waiting_bytes >= self._capacity:
+            raise TooManyRequests(
+                "Lines arrive faster than they can be stored. Nothing of this request was taken; "
+                "wait and send it again.",
+                RETRY_AFTER_S,
+            )
+
+    async def add(self, prepared: Prepared) -> "asyncio.Future[None]":
+        """Queue rows, as soon as there is room; the future is done when they are durable.
+
+        The future raises SourceUnavailable when they could not be stored.
+        """
+        stored = asyncio.get_running_loop().create_future()
+        if not prepared.count:
+            stored.set_result(None)
+            return stored
+        async with self._room:
+            await self._room.wait_for(lambda: self._waiting_bytes < self._capacity)
+        self._waiting_bytes += prepared.size
+        self._queue.append(Waiting(prepared, stored))
+        self._arrived.set()
+        return stored
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Store what is added, until `stop` is set and nothing waits any more."""
+        ending = asyncio.create_task(stop.wait())
+        ending.add_done_callback(lambda _: self._arrived.set())
+        try:
+            while self._queue or not stop.is_set():
+                if not self._queue:
+                    self._arrived.clear()
+                    await self._arrived.wait()
+                    continue
+                if self._waiting_bytes < ENOUGH and not stop.is_set():
+                    await asyncio.sleep(GATHER_S)
+                await self._store(self._take())
+        finally:
+            ending.cancel()
+            for waiting in self._queue:
+                waiting.stored.cancel()
+
+    def _take(self) -> list[Waiting]:
+        taken, size = [self._queue.popleft()], 0
+        while self._queue and (size := size + taken[-1].prepared.size) < INSERT_BYTES:
+            taken.append(self._queue.popleft())
+        return taken
+
+    async def _store(self, taken: Sequence[Waiting]) -> None:
+        days: dict[int, list[tuple[Waiting, Rows]]] = {}
+        for waiting in taken:
+            for day, rows in waiting.prepared.days.items():
+                days.setdefault(day, []).append((waiting, rows))
+        for day in sorted(days):
+            parts = days[day]
+            try:
+                await self._insert([rows for _, rows in parts])
+            except SourceUnavailable as error:
+                for waiting, rows in parts:
+                    self.counts.failed += rows.count
+                    if not waiting.stored.done():
+                        waiting.stored.set_exception(error)
+        for waiting in taken:
+            if not waiting.stored.done():
+                waiting.stored.set_result(None)
+        self._waiting_bytes -= sum(waiting.prepared.size for waiting in taken)
+        async with self._room:
+            self._room.notify_all()
+
+    async def _insert(self, parts: Sequence[Rows]) -> None:
+        count = sum(rows.count for rows in parts)
+        pieces = [rows.data for rows in parts]
+        insert = Insert(TABLE, COLUMNS, pieces, count, secrets.token_hex(16), INSERT_SETTINGS)
+        for left in reversed(range(TRIES)):
+            try:
+                await self._facts.insert(insert)
+                break
+            except SourceUnavailable as error:
+                if not left:
+                    raise
+                log.warning("storing %d lines is tried again: %s", count, error.message)
+                await asyncio.sleep(FIRST_PAUSE_S * (TRIES - left))
+        self.counts.inserts += 1
+        self.counts.lines += count
+        self.counts.bytes += sum(map(len, pieces))
+        self.wake()
