@@ -10,7 +10,6 @@ import argparse
 import http.client
 import json
 import os
-import secrets
 import shutil
 import statistics
 import subprocess
@@ -18,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +62,7 @@ def searches(number_of_hours: int = 168) -> list[Searches]:
         Searches("word", 60, [{"query": word} for word in words[:7]]),
         Searches("rare word", 60, [{"query": word} for word in log_lines.RARE_WORDS[:7]]),
         Searches("two words", 60, [{"query": f"lease {word}"} for word in words[1:8]]),
-        Searches("level", 60, [{"level": level} for level in ("error", "warning", "info", "debug")]),
+        Searches("level", 60, [{"level": name} for name in ("error", "warning", "info", "debug")]),
         Searches(
             "level and service", 60,
             [{"level": "error", "service": s} for s in ("api", "smtp", "worker", "database")],
@@ -162,3 +161,179 @@ def memory_mb(pid: int, what: str = "VmRSS") -> float:
         if line.startswith(f"{what}:"):
             return int(line.split()[1]) / 1000
     raise LookupError(what)
+
+
+class Crowd:
+    """Fifty clients that ask one search after another for a while."""
+
+    def __init__(self, port: int, token: str, kinds: list[Searches]) -> None:
+        self._port, self._token = port, token
+        self._mix = [query for kind in kinds for query in kind.queries]
+        self.took: list[float] = []
+
+    def run(self, clients: int, seconds: float) -> tuple[float, float, float]:
+        """Searches a second, and the 50th and 99th percentile of their time in seconds."""
+        end = time.perf_counter() + seconds
+
+        def one(number: int) -> None:
+            client = Client(self._port, self._token)
+            turn = number * 7
+            while (started := time.perf_counter()) < end:
+                client.search(self._mix[turn % len(self._mix)])
+                self.took.append(time.perf_counter() - started)
+                turn += 1
+
+        with ThreadPoolExecutor(clients) as pool:
+            list(pool.map(one, range(clients)))
+        ranked = sorted(self.took)
+        return len(ranked) / seconds, statistics.median(ranked), ranked[int(len(ranked) * 0.99)]
+
+
+def measure_searches(client: Client, kinds: list[Searches]) -> list[tuple[Searches, float]]:
+    """The median of each kind in milliseconds, each query asked once."""
+    found = []
+    for kind in kinds:
+        spent = []
+        for query in kind.queries:
+            started = time.perf_counter()
+            client.search(query)
+            spent.append((time.perf_counter() - started) * 1000)
+        found.append((kind, statistics.median(spent)))
+    return found
+
+
+def deep_page(client: Client, depth: int) -> float:
+    """Milliseconds of a page by cursor after `depth` pages of a hundred."""
+    query = {"limit": "100", "query": "delivered"}
+    for _ in range(depth):
+        page = client.search(query)
+        query["cursor"] = page["pagination"]["cursor"]
+    started = time.perf_counter()
+    client.search(query)
+    return (time.perf_counter() - started) * 1000
+
+
+def export_all(client: Client, pid: int) -> tuple[float, float, int]:
+    """Seconds until an export of all lines is there, memory taken for it in MB, bytes."""
+    before, most = memory_mb(pid), 0.0
+    started = time.perf_counter()
+    status, body = client.ask("GET", f"{PREFIX}/logs/export?format=json")
+    assert status == 200, body
+    name = json.loads(body)["data"]["export_id"]
+    while True:
+        state = json.loads(client.ask("GET", f"{PREFIX}/logs/export/{name}")[1])["data"]
+        most = max(most, memory_mb(pid))
+        if state["status"] != "processing":
+            assert state["status"] == "completed", state
+            return time.perf_counter() - started, most - before, state["bytes"]
+        time.sleep(0.05)
+
+
+def bare(verb: str, directory: Path, file: Path) -> float:
+    """Seconds that the engine alone needs; see `support/bare_engine.py`."""
+    command = [sys.executable, str(BARE), verb, str(directory), str(file)]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    return float(done.stdout)
+
+
+def ripgrep_ms(file: Path, pattern: str) -> float | None:
+    """What it takes to look through the raw file; None: ripgrep is not installed."""
+    if shutil.which("rg") is None:
+        return None
+    started = time.perf_counter()
+    subprocess.run(["rg", "-c", "-i", pattern, str(file)], check=False, capture_output=True)
+    return (time.perf_counter() - started) * 1000
+
+
+def victoria_rows(file: Path, lines: int) -> float | None:
+    """Lines a second into VictoriaLogs, where there is one."""
+    url = os.environ.get("VICTORIALOGS_URL")
+    if not url:
+        return None
+    parts = urlsplit(url)
+    fields = "_time_field=timestamp&_msg_field=message&_stream_fields=service,level"
+    _, seconds = send_all(file, parts.port or 80, "", f"/insert/jsonline?{fields}")
+    return lines / seconds
+
+
+def wait_for_merges(client: Client) -> int:
+    """Bytes on disk once they do not change any more."""
+    last, still = -1, 0
+    while still < 5:
+        time.sleep(1)
+        size = json.loads(client.ask("GET", f"{PREFIX}/logs/stats")[1])["data"]["bytes"]
+        still = still + 1 if size == last else 0
+        last = size
+    return last
+
+
+def run(directory: Path, lines: int) -> list[Table]:
+    """Everything, in order; gives the tables."""
+    file = directory / "lines.ndjson"
+    log_lines.write(str(file), lines)
+    bare_s = bare("load", directory / "bare", file)
+    server = ServerProcess(directory, settings=SETTINGS)
+    server.start()
+    assert server.process
+    pid, port = server.process.pid, server.port
+    ingest, viewer = server.token("ingest"), server.token("ops")
+    accepted, seconds = send_all(file, port, ingest)
+    assert accepted == lines, (accepted, lines)
+    peak = memory_mb(pid, "VmHWM")
+    client = Client(port, viewer)
+    size = wait_for_merges(client)
+    load = Table("measure", "value", "target", title=f"{lines:,} lines, {file.stat().st_size:,} B")
+    load.add_row("bare engine, rows/s", f"{lines / bare_s:,.0f}", "")
+    load.add_row("ours over HTTP, rows/s", f"{lines / seconds:,.0f}", ">= 150,000")
+    load.add_row("ours / bare engine, time", f"{seconds / bare_s:.2f}x", "<= 1.35x")
+    victoria = victoria_rows(file, lines)
+    load.add_row("VictoriaLogs, rows/s", f"{victoria:,.0f}" if victoria else "no URL", "")
+    load.add_row("disk", f"{size / 1e6:,.1f} MB", "<= 140 MB")
+    load.add_row("most resident memory while loading", f"{peak:,.0f} MB", "< 1,024 MB")
+    kinds = searches()
+    pages = Table("search: first page + exact total", "ours", "target", "ripgrep", title="Median")
+    needles = {"word": "quota", "rare word": "xenolith", "word in 11 % of lines": "delivered"}
+    for kind, median in measure_searches(client, kinds):
+        raw = ripgrep_ms(file, needles[kind.name]) if kind.name in needles else None
+        shown = f"{raw:.0f} ms" if raw else ""
+        pages.add_row(kind.name, f"{median:.0f} ms", f"< {kind.target_ms:.0f} ms", shown)
+    pages.add_row("page 2 by cursor", f"{deep_page(client, 1):.0f} ms", "flat", "")
+    pages.add_row("page 200 by cursor", f"{deep_page(client, 200):.0f} ms", "flat", "")
+    rate, median, p99 = Crowd(port, viewer, kinds).run(CLIENTS, CROWD_S)
+    crowd = Table("measure", "value", "target", title="Crowds and exports")
+    crowd.add_row("50 clients, searches/s", f"{rate:.1f}", ">= 15")
+    crowd.add_row("50 clients, p50 / p99", f"{median:.1f} s / {p99:.1f} s", "p99 < 4 s")
+    both = Crowd(port, viewer, kinds)
+    with ThreadPoolExecutor(1) as pool:
+        sent = pool.submit(send_all, file, port, ingest)
+        crowded, _, _ = both.run(4, min(CROWD_S, seconds))
+        _, loaded_s = sent.result()
+    alone, _, _ = Crowd(port, viewer, kinds).run(4, CROWD_S / 2)
+    crowd.add_row("4 clients alone, searches/s", f"{alone:.1f}", "")
+    crowd.add_row("4 clients during ingest", f"{crowded / alone:.0%}", ">= 70%")
+    crowd.add_row("ingest during searches", f"{seconds / loaded_s:.0%}", ">= 60%")
+    export_s, extra, out = export_all(client, pid)
+    time.sleep(60)
+    crowd.add_row("a minute later, resident", f"{memory_mb(pid):,.0f} MB", "< 400 MB")
+    server.stop()
+    bare_export_s = bare("export", directory / "data" / "facts", file)
+    crowd.add_row("export, ours / engine", f"{export_s / bare_export_s:.2f}x", "<= 1.3x")
+    crowd.add_row("export, seconds and bytes", f"{export_s:.1f} s, {out:,} B", "")
+    crowd.add_row("export, more memory", f"{extra:,.0f} MB", "< 250 MB")
+    return [load, pages, crowd]
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--lines", type=int, default=5_000_000)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="quarterdeck-bench-") as directory:
+        for table in run(Path(directory), given.lines):
+            Console(width=100).print(table)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

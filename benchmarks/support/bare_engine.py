@@ -88,7 +88,7 @@ def export(directory: Path) -> float:
         "TSV",
     ).bytes()
     started = time.perf_counter()
-    with open(os.devnull, "wb") as sink:
+    with Path(os.devnull).open("wb") as sink:
         for hour in hours.split():
             start = int(hour)
             with connection.send_query(

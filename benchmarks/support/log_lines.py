@@ -9,6 +9,7 @@ and recipients come back, as they do in real logs, some of them often.
 import random
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 START = datetime(2026, 11, 22, 6, tzinfo=UTC)
 SPAN = timedelta(days=1)
@@ -21,10 +22,7 @@ DOMAINS = tuple(
 HOSTS = tuple(f"mx{n}.{domain}" for domain in DOMAINS for n in range(1, 4))
 TABLES = ("campaigns", "recipients", "jobs", "bounces", "suppressions", "audit_log", "events")
 PATHS = ("/v1/send", "/v1/campaigns", "/v1/templates", "/v1/contacts/import", "/v1/webhooks")
-WORDS = (
-    "quota lease shard replica cursor socket buffer envelope header payload digest bounce greylist "
-    "throttle backoff window segment snapshot checkpoint offset"
-).split()
+WORDS = ["quota", "lease", "shard", "replica", "cursor", "socket", "buffer", "envelope", "header", "payload", "digest", "bounce", "greylist", "throttle", "backoff", "window", "segment", "snapshot", "checkpoint", "offset"]
 USERS = tuple(f"usr_{n:05x}" for n in range(50_000))
 TENANTS = tuple(f"tnt_{n:03d}" for n in range(400))
 
@@ -98,7 +96,6 @@ RARE_WORDS = (
 """Each stands in one line of two hundred thousand."""
 
 
-
 def lines(count: int, seed: int = 1) -> Iterator[bytes]:
     """`count` lines, each with its line feed, in the order of their timestamps."""
     dice = random.Random(seed)
@@ -137,5 +134,5 @@ def _line(dice: Dice, at_us: int, service: str, level: str, message: str) -> byt
 
 def write(path: str, count: int, seed: int = 1) -> None:
     """Write the lines to a file."""
-    with open(path, "wb", buffering=1 << 20) as file:
+    with Path(path).open("wb", buffering=1 << 20) as file:
         file.writelines(lines(count, seed))

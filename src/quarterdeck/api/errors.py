@@ -2,6 +2,7 @@
 
 import enum
 import logging
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -93,7 +94,12 @@ def _litestar(error: HTTPException) -> tuple[int, str, list[Detail], Headers]:
     return error.status_code, message, details, []
 
 
+_MISSING = re.compile(r"^Missing required (\w+) parameter '([^']+)'")
+
+
 def _details(error: HTTPException) -> list[Detail]:
+    if missing := _MISSING.search(error.detail):
+        return [{"field": missing[2], "message": "is missing", "source": missing[1]}]
     if not isinstance(error, ValidationException) or not isinstance(error.extra, list):
         return []
     found: list[Detail] = []

@@ -12,7 +12,7 @@ from quarterdeck.api.context import header
 from quarterdeck.api.envelope import Envelope, ok
 from quarterdeck.api.errors import HttpError
 from quarterdeck.api.incoming import pieces, whole
-from quarterdeck.core.errors import Detail, InvalidRequest, NotFound
+from quarterdeck.core.errors import Detail, InvalidRequest, NotFound, QuarterdeckError
 from quarterdeck.logs.intake import Receipt
 from quarterdeck.logs.ports import Answer
 from quarterdeck.logs.service import LogService
@@ -68,11 +68,7 @@ async def ingest_logs(request: Incoming, logs: LogService) -> Envelope[IngestRec
         reading, _ = await logs.take("ndjson", first + rest, "application/json")
         receipt = Receipt(len(reading.lines), len(reading.rejections), reading.rejections)
     else:
-        intake = logs.open_ndjson()
-        await intake.feed(first)
-        async for piece in body:
-            await intake.feed(piece)
-        receipt = await intake.finish()
+        receipt = await _lines(logs, first, body)
     return ok(_shown(receipt))
 
 
@@ -115,6 +111,18 @@ async def _take(
     body = await whole(_body(request), MAX_WHOLE)
     _, answer = await logs.take(kind, body, media)
     return _told(answer)
+
+
+async def _lines(logs: LogService, first: bytes, body: AsyncIterator[bytes]) -> Receipt:
+    intake = logs.open_ndjson()
+    await intake.feed(first)
+    try:
+        async for piece in body:
+            await intake.feed(piece)
+    except QuarterdeckError:
+        await intake.finish(is_torn=True)
+        raise
+    return await intake.finish()
 
 
 def _told(answer: Answer) -> Response[bytes]:

@@ -55,9 +55,12 @@ class LineCutter:
             self._is_skipping = True
             yield None
 
-    def finish(self) -> Iterator[bytes]:
-        """What is left when the stream has ended; the last line may lack its line feed."""
-        if self._tail_bytes:
+    def finish(self, is_torn: bool = False) -> Iterator[bytes]:
+        """What is left when the stream has ended; the last line may lack its line feed.
+
+        Of a torn stream the last line is no line.
+        """
+        if self._tail_bytes and not is_torn:
             self._keep(b"".join(self._tail))
         if self._whole:
             yield self._take()
@@ -90,13 +93,13 @@ class NdjsonIntake:
             else:
                 await self._queue(block)
 
-    async def finish(self) -> Receipt:
-        """Wait until everything is durable.
+    async def finish(self, is_torn: bool = False) -> Receipt:
+        """Wait until everything is durable; of a stream that broke off, all whole lines.
 
         Raises:
             SourceUnavailable: some of it could not be stored; send all of it again.
         """
-        for block in self._cutter.finish():
+        for block in self._cutter.finish(is_torn):
             await self._queue(block)
         outcomes = await asyncio.gather(*self._stored, return_exceptions=True)
         for outcome in outcomes:

@@ -7,8 +7,8 @@ the metadata, their JSON text byte for byte. `null` and an empty text say that t
 Where two want one name, the entry beside the fields wins; the one from the `metadata` object is
 then called `metadata.<name>`, the one from the `error` object `error.<name>`.
 
-What the senders of other formats call a field is understood (`vocabulary.ALIASES`) where the field itself is
-missing. A name used that way is no metadata any more.
+What the senders of other formats call a field is understood (`vocabulary.ALIASES`) where the field
+itself is missing. A name used that way is no metadata any more.
 
 **When `original` holds the line as it came: whenever the fields, read by the paragraph above, do
 not give back the same JSON object.** That is: a field of another type than text, a field under
@@ -242,13 +242,13 @@ def _note_error(name: str, value: Raw, draft: Draft) -> None:
 
 
 def _pop_object(rest: dict[str, Raw], name: str) -> Raw | None:
-    """An object with entries; `null` and `metadata` without any are removed, others stay."""
+    """An object with entries. `null`, and `metadata` without any, are removed; others stay."""
     value = rest.get(name)
     if value is None:
         return None
     first = memoryview(value)[0]
     empty = first == OBJECT and not bytes(value)[1:-1].strip()
-    if first == NULL or (empty and name == "metadata"):
+    if (first == NULL and name != "err") or (empty and name == "metadata"):
         del rest[name]
     return rest.pop(name) if first == OBJECT and not empty else None
 

@@ -31,7 +31,8 @@ def paired(json: bytes) -> bytes:
     """A JSON text with U+FFFD for each escape of half a character; the same object if none is."""
     if not _SURROGATE.search(json):
         return json
-    return _ESCAPE.sub(lambda m: rb"\ufffd" if m[2] else m[0], json)
+    sound = _ESCAPE.sub(lambda m: rb"\ufffd" if m[2] else m[0], json)
+    return json if sound == json else sound
 
 
 def sound_json(raw: bytes) -> tuple[bytes, bool]:

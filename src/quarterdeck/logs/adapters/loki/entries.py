@@ -23,6 +23,7 @@ _ESCAPE = re.compile(
     r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-7]{3})|(.))", re.DOTALL
 )
 _PLAIN = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
+_PLAIN |= {character: character for character in "\\\"'"}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -111,7 +112,7 @@ def _unquoted(text: str) -> str:
 
 def _character(match: re.Match[str]) -> str:
     if match[5] is not None:
-        return _PLAIN.get(match[5], match[5])
+        return _PLAIN.get(match[5], match[0])
     octal = match[4]
     code = int(octal, 8) if octal else int(match[1] or match[2] or match[3], 16)
     return chr(code) if code < 0x110000 else "\ufffd"
