@@ -24,6 +24,7 @@ from quarterdeck.config import RateLimit, Settings
 from quarterdeck.config import Server as ServerSettings
 from quarterdeck.core.clock import utc_now
 from quarterdeck.core.ids import uuid7
+from quarterdeck.facts import UnopenedFacts
 from quarterdeck.state import open_database
 
 PREFIX = "/api/v1/platform/system"
@@ -118,7 +119,7 @@ async def main(sizes: list[int]) -> int:
             state = open_database(state_url(settings), "state")
             await state.write(partial(fill, jobs=jobs))
             await state.close()
-            server = compose(settings)
+            server = compose(settings, UnopenedFacts(settings.facts))
             for name, path in pages.items():
                 found[name].append(await median_ms(partial(ask, server.application, path, token)))
             if jobs == sizes[0]:

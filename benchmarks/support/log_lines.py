@@ -22,7 +22,28 @@ DOMAINS = tuple(
 HOSTS = tuple(f"mx{n}.{domain}" for domain in DOMAINS for n in range(1, 4))
 TABLES = ("campaigns", "recipients", "jobs", "bounces", "suppressions", "audit_log", "events")
 PATHS = ("/v1/send", "/v1/campaigns", "/v1/templates", "/v1/contacts/import", "/v1/webhooks")
-WORDS = ["quota", "lease", "shard", "replica", "cursor", "socket", "buffer", "envelope", "header", "payload", "digest", "bounce", "greylist", "throttle", "backoff", "window", "segment", "snapshot", "checkpoint", "offset"]
+WORDS = [
+    "quota",
+    "lease",
+    "shard",
+    "replica",
+    "cursor",
+    "socket",
+    "buffer",
+    "envelope",
+    "header",
+    "payload",
+    "digest",
+    "bounce",
+    "greylist",
+    "throttle",
+    "backoff",
+    "window",
+    "segment",
+    "snapshot",
+    "checkpoint",
+    "offset",
+]
 USERS = tuple(f"usr_{n:05x}" for n in range(50_000))
 TENANTS = tuple(f"tnt_{n:03d}" for n in range(400))
 

@@ -26,7 +26,7 @@ PLAIN = {
 
 
 def rows(prepared: Prepared) -> list[list[Any]]:
-    found = []
+    found: list[list[Any]] = []
     for part in prepared.days.values():
         found.extend(json.loads(line) for line in part.data.splitlines())
         assert part.count == part.data.count(b"\n")

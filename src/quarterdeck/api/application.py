@@ -10,7 +10,17 @@ from litestar.di import Provide
 from quarterdeck.access.audit import AuditTrail
 from quarterdeck.access.idempotency import IdempotencyKeys
 from quarterdeck.access.service import Authenticator
-from quarterdeck.api import audit, docs, ingest, log_tail, logs, queues, system
+from quarterdeck.api import (
+    audit,
+    docs,
+    ingest,
+    log_exports,
+    log_searches,
+    log_tail,
+    logs,
+    queues,
+    system,
+)
 from quarterdeck.api.asgi import App
 from quarterdeck.api.errors import handle
 from quarterdeck.api.guards import require_right
@@ -113,7 +123,8 @@ def _layer(kind: Callable[..., App], **given: object) -> Any:
 
 def _rooms() -> list[Router]:
     return [
-        queues.router(), logs.router(), log_tail.router(), audit.router(),
+        queues.router(), logs.router(), log_tail.router(), log_exports.router(),
+        log_searches.router(), audit.router(),
     ]  # fmt: skip
 
 

@@ -17,7 +17,64 @@ LOG: dict[str, Any] = {
     "original": None,
 }
 
+_FILTER = {
+    "query": "timeout -healthz",
+    "level": None,
+    "min_level": "warning",
+    "service": "api",
+    "start_time": None,
+    "end_time": None,
+    "request_id": None,
+    "user_id": None,
+    "tenant_id": None,
+}
+_EXPORT = {
+    "export_id": "export_logs_01KBM5Z4W8Q6T3R9V2N7X1C5D8",
+    "status": "processing",
+    "download_url": None,
+    "format": "json",
+    "shape": "ndjson",
+    "gzip": False,
+    "progress": 0.4,
+    "rows": 138,
+    "total": 345,
+    "bytes": 41_400,
+    "error": None,
+    "created_at": "2025-12-04T12:20:00Z",
+    "created_by": "token:9xk2m4p7qd",
+    "completed_at": None,
+    "expires_at": None,
+    "filter": _FILTER,
+}
+_DONE = _EXPORT | {
+    "status": "completed",
+    "download_url": "/api/v1/platform/system/logs/export/"
+    "export_logs_01KBM5Z4W8Q6T3R9V2N7X1C5D8/download",
+    "progress": 1.0,
+    "rows": 345,
+    "bytes": 103_500,
+    "completed_at": "2025-12-04T12:20:01Z",
+    "expires_at": "2025-12-05T12:20:01Z",
+}
+_SEARCH = {
+    "id": "search_01KBM5Z4W8Q6T3R9V2N7X1C5D8",
+    "name": "timeouts of the API",
+    "filter": _FILTER,
+    "created_by": "token:9xk2m4p7qd",
+    "created_at": "2025-12-04T12:20:00Z",
+    "updated_at": "2025-12-04T12:20:00Z",
+}
+_PAGE = {"total": 1, "limit": 50, "offset": 0, "total_kind": "exact"}
+
 DATA: dict[str, Any] = {
+    "ExportLogs": _EXPORT,
+    "GetLogExport": _DONE,
+    "ListLogExports": {"exports": [_DONE], "pagination": _PAGE},
+    "DeleteLogExport": _EXPORT | {"status": "cancelled"},
+    "SaveLogSearch": _SEARCH,
+    "GetLogSearch": _SEARCH,
+    "ListLogSearches": {"searches": [_SEARCH], "pagination": _PAGE},
+    "DeleteLogSearch": {"id": _SEARCH["id"], "status": "deleted"},
     "SearchLogs": {
         "logs": [LOG],
         "pagination": {"total": 345, "limit": 50, "offset": 0, "cursor": LOG["id"]},
@@ -56,6 +113,7 @@ DATA: dict[str, Any] = {
 """`data` of the 200 answer, by operation id."""
 
 TEXTS: dict[str, str] = {
+    "DownloadLogExport": '{"id": "log_AAZFHqWzdkAAAAAAAAAALAAAAAc", "level": "error"}\n',
     "TailLogs": f'id: {LOG["id"]}\nevent: log\ndata: {{"id": "{LOG["id"]}", "level": "error"}}\n\n',
 }
 """Answers that are no JSON, by operation id."""

@@ -1,6 +1,5 @@
 """Following the log by server-sent events (HTML standard, 9.2)."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 

@@ -15,9 +15,8 @@ from quarterdeck.api.queues import Limit, Offset
 from quarterdeck.core.errors import InvalidRequest, NotFound
 from quarterdeck.core.pagination import DEFAULT_LIMIT, MAX_LIMIT
 from quarterdeck.logs.ids import decode_id, encode_id
-from quarterdeck.logs.model import Filter, Histogram, Level, LogEntry, LogPage, Place, Stats
+from quarterdeck.logs.model import Filter, Histogram, Level, LogEntry, LogPage, Place, Stats, moment
 from quarterdeck.logs.service import LogService
-from quarterdeck.logs.store import moment
 
 
 class LogItem(Struct, frozen=True):

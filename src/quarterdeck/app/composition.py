@@ -28,7 +28,7 @@ from quarterdeck.api.limits import RateLimiter
 from quarterdeck.app.log_room import LogRoom, compose_logs
 from quarterdeck.config import Jwt, Settings, decode_options
 from quarterdeck.core.errors import ConfigError
-from quarterdeck.facts import open_facts
+from quarterdeck.facts import Facts, UnopenedFacts
 from quarterdeck.net.http import HttpClient
 from quarterdeck.queues.adapters import engine_factory
 from quarterdeck.queues.operations import OPERATIONS_QUEUE, BulkOperations
@@ -135,11 +135,16 @@ def check_settings(settings: Settings) -> None:
 
 
 async def _compose_and_close(settings: Settings) -> None:
-    await compose(settings).close()
+    await compose(settings, UnopenedFacts(settings.facts)).close()
 
 
-def compose(settings: Settings, extra_sources: list[dict[str, Any]] | None = None) -> Server:
-    """Put a server together. Nothing is connected yet; to be used, its state must be migrated."""
+def compose(
+    settings: Settings, facts: Facts, extra_sources: list[dict[str, Any]] | None = None
+) -> Server:
+    """Put a server together, which closes `facts` with itself.
+
+    Nothing else is connected yet; to be used, its state must be migrated.
+    """
     _require_shared_secret(settings)
     closing = AsyncExitStack()
     state = open_database(state_url(settings), "state")
@@ -150,7 +155,6 @@ def compose(settings: Settings, extra_sources: list[dict[str, Any]] | None = Non
     store = WorkStore(state)
     operations = BulkOperations(queues, store)
     idempotency = IdempotencyKeys(state)
-    facts = open_facts(settings.facts, data_dir(settings))
     closing.push_async_callback(facts.close)
     log_room = compose_logs(settings, facts, state, store, data_dir(settings))
     services = Services(

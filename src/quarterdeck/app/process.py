@@ -11,6 +11,7 @@ import uvicorn
 from quarterdeck.app.composition import Companion, Server, compose, data_dir, migrate_state
 from quarterdeck.config import Settings
 from quarterdeck.core.errors import ConfigError
+from quarterdeck.facts import open_facts
 from quarterdeck.journal import configure_logging
 from quarterdeck.state import DataDirLock
 
@@ -24,8 +25,9 @@ def serve(settings: Settings, demo: Companion | None = None) -> int:
         ConfigError: the settings, the data directory or the port do not allow a start.
     """
     configure_logging(settings.server.log_format, settings.server.log_level)
-    server = compose(settings, [demo.source()] if demo else [])
     with DataDirLock(data_dir(settings)), _listener(settings) as listener:
+        facts = open_facts(settings.facts, data_dir(settings))
+        server = compose(settings, facts, [demo.source()] if demo else [])
         migrate_state(settings)
         host, port = listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host

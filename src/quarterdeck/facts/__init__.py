@@ -3,5 +3,15 @@
 from quarterdeck.facts.opening import open_facts
 from quarterdeck.facts.ports import Facts, Insert, Limits, Param, QueryLimit
 from quarterdeck.facts.schema import migrate_facts
+from quarterdeck.facts.unopened import UnopenedFacts
 
-__all__ = ["Facts", "Insert", "Limits", "Param", "QueryLimit", "migrate_facts", "open_facts"]
+__all__ = [
+    "Facts",
+    "Insert",
+    "Limits",
+    "Param",
+    "QueryLimit",
+    "UnopenedFacts",
+    "migrate_facts",
+    "open_facts",
+]

@@ -36,7 +36,11 @@ USUAL = Limits()
 
 @dataclass(frozen=True, slots=True)
 class Insert:
-    """Rows of one table, all or none. `rows` is JSONCompactEachRow: one array a line."""
+    """Rows of one partition (one day) of one table, all or none; of several days, each for itself.
+
+    `rows` is JSONCompactEachRow: one array a line. The table needs
+    `non_replicated_deduplication_window`, or tokens mean nothing.
+    """
 
     table: str
     columns: Mapping[str, str]
@@ -60,12 +64,14 @@ class Facts(Protocol):
         limits: Limits = USUAL,
     ) -> list[T]:
         """Run a SELECT without FORMAT; every row is decoded by msgspec into `row`, a struct or
-        dict whose fields are the result's columns.
+        dict whose fields are the result's columns. Moments come as aware datetimes in UTC,
+        64-bit integers as int, NaN as None.
 
         Cancelling the task stops the query in the engine.
 
         Raises:
             QueryLimit: it took longer or more memory than its limits.
+            InvalidRequest: a parameter is no text or number that a column could hold.
         """
         ...
 
@@ -77,7 +83,14 @@ class Facts(Protocol):
         limits: Limits = USUAL,
     ) -> AsyncGenerator[bytes]:
         """Run a SELECT without FORMAT and give its output in the ClickHouse format `form` piece by
-        piece, at flat memory. Leaving the iteration (`aclose`) stops the query in the engine."""
+        piece, at flat memory; moments are ISO 8601 with Z. `aclose` (use `contextlib.aclosing`)
+        stops the query in the engine. The time limit counts while the reader is away, too.
+
+        Raises:
+            ValueError: `form` does not go row by row (CSV, TSV, TSVRaw, with or WithNames;
+                JSONEachRow, JSONCompactEachRow, LineAsString).
+            QueryLimit: it took longer or more memory than its limits; pieces may have come before.
+        """
         ...
 
     async def execute(self, sql: str, params: Mapping[str, Param] = NO_PARAMS) -> None:
@@ -85,7 +98,8 @@ class Facts(Protocol):
         ...
 
     async def insert(self, insert: Insert) -> None:
-        """Add rows; durable on return. Inserts of one store are committed in the order of calls.
+        """Add rows; durable on return when the table says `fsync_after_insert`. Inserts of one
+        store are committed in the order of calls. Cancelling does not undo what is under way.
 
         Raises:
             SourceUnavailable: nothing was added, or it is not known; the same `token` may be sent

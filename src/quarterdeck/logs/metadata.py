@@ -24,12 +24,13 @@ _NO_NUMBER = re.compile(r'^[^\x00-\x1f"\\]*[^0-9.eE+\-\x00-\x1f"\\][^\x00-\x1f"\
 
 def metadata_condition(key: Key, value: Value, binder: Binder) -> str:
     """Whether a key has such a value; of an array, whether one of its elements has."""
-    needles = _needles(key, value)
     exact = any_of(*[_at(path, value, binder) for path in key.paths])
-    if not needles:
-        return exact
-    found = [f"position(metadata, {binder.bind(needle)}) > 0" for needle in needles]
-    return f"(({all_of(*found)} OR position(metadata, '\\\\') > 0) AND {exact})"
+    found = [
+        # A sum: with OR the engine keeps a column for each side, and takes a fifth longer.
+        f"position(metadata, {binder.bind(needle)}) + position(metadata, '\\\\') > 0"
+        for needle in _needles(key, value)
+    ]
+    return all_of(*found, exact)
 
 
 def metadata_text(key: Key, binder: Binder) -> str:
@@ -88,8 +89,7 @@ def _scalar(place: str, value: Value, binder: Binder) -> str:
         case Comparison(operator, wanted) if NUMBER.fullmatch(wanted):
             number = binder.bind(float(wanted), "Float64")
             return (
-                f"(match({text}, '{NUMBER_SQL}') AND JSONExtractFloat({place}) {operator} {number} "
-                f"AND {kind} IN {SCALARS})"
+                f"(toFloat64OrZero({text}) {operator} {number} AND match({text}, '{NUMBER_SQL}'))"
             )
         case Comparison(operator, wanted):
             return f"({kind} = 'String' AND {text} {operator} {binder.bind(wanted)})"

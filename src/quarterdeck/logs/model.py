@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 import msgspec
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 MAX_MESSAGE = 1024 * 1024
 """Bytes of one message as UTF-8; longer ones are cut and marked."""
@@ -144,6 +146,11 @@ class Rejection:
 
     number: int
     reason: str
+
+
+def moment(at_us: int) -> datetime:
+    """Microseconds since 1970 as an aware time."""
+    return _EPOCH + timedelta(microseconds=at_us)
 
 
 class Bucket(msgspec.Struct, frozen=True):

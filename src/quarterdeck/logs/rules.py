@@ -95,6 +95,15 @@ def fill(
     vocabulary: Vocabulary = PLATFORM,
 ) -> Line:
     """As `normalise`, into a draft that something is known of already."""
+    try:
+        return _fill(draft, record, original, vocabulary)
+    except RecursionError as error:  # objects within are read from deeper down the stack
+        raise LineRejected("nested too deeply") from error
+
+
+def _fill(
+    draft: Draft, record: Mapping[str, Raw], original: bytes | str, vocabulary: Vocabulary
+) -> Line:
     draft.changed |= has_duplicates(record, original)
     known = len(draft.metadata)
     reader = _Reader(dict(record), draft, vocabulary.fields)
@@ -130,9 +139,8 @@ class _Reader:
         """Other names of it that are there: as in `ALIASES`, and as it is here."""
         if self._aliases is None:
             self._aliases = self._find_aliases()
-        for _, alias, name in sorted(self._aliases.get(field, ())):
-            if name in self.rest:
-                yield alias, name
+        found = self._aliases.get(field)
+        return [pair[1:] for pair in sorted(found) if pair[2] in self.rest] if found else ()
 
     def _find_aliases(self) -> dict[str, list[tuple[int, str, str]]]:
         found: dict[str, list[tuple[int, str, str]]] = {}
@@ -195,7 +203,7 @@ def _take_name(reader: _Reader, field: str) -> None:
                 reader.use(name)
                 break
     if value is not None:
-        setattr(draft, field, draft.fit(text_of(value)))
+        setattr(draft, field, text_of(value))
 
 
 def _take_message(reader: _Reader) -> bool:
@@ -221,8 +229,11 @@ def _take_metadata(rest: dict[str, Raw], draft: Draft, names: Mapping[str, str])
     if nested is not None and not error and not rest and not draft.metadata:
         draft.whole_metadata = nested
         return
-    for name, value in rest.items():
-        draft.note(names.get(name, name), value, "metadata")
+    if names or draft.metadata:
+        for name, value in rest.items():
+            draft.note(names.get(name, name), value, "metadata")
+    else:
+        draft.metadata.update(rest)
     for path, name in names.items():
         if path not in rest and (found := within(rest, path)) is not None:
             draft.note(name, found, "metadata")

@@ -22,11 +22,12 @@ from quarterdeck.logs.model import (
     LogPage,
     Place,
     Stats,
+    moment,
 )
 from quarterdeck.logs.ports import Answer, Dialect, Greeter, Reading
 from quarterdeck.logs.prepared import prepare
 from quarterdeck.logs.retention import Retention, keep_trimmed
-from quarterdeck.logs.store import LogStore, moment
+from quarterdeck.logs.store import LogStore
 from quarterdeck.logs.tail import follow
 from quarterdeck.logs.writer import LogWriter
 

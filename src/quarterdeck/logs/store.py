@@ -6,14 +6,14 @@ hours the page lies; the second reads only these. So a page deep down costs what
 """
 
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from typing import TypeVar
 
 from msgspec import Raw, Struct
 
 from quarterdeck.facts import Facts, Limits, Param, QueryLimit
 from quarterdeck.logs.conditions import Condition
-from quarterdeck.logs.model import Bucket, Day, Facet, Level, LogEntry, Place, Value
+from quarterdeck.logs.model import Bucket, Day, Facet, Level, LogEntry, Place, Value, moment
 
 T = TypeVar("T")
 
@@ -45,7 +45,6 @@ SKETCH = 8192
 OUR_PARTS = "database = currentDatabase() AND table = 'logs' AND active"
 
 EVERYTHING = Condition("1", {})
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class StoredLine(Struct, frozen=True):
@@ -83,10 +82,6 @@ def entry_of(row: StoredLine) -> LogEntry:
         original=row.original or None,
     )
 
-
-def moment(at_us: int) -> datetime:
-    """Microseconds since 1970 as an aware time."""
-    return _EPOCH + timedelta(microseconds=at_us)
 
 
 class Counted(Struct, frozen=True):
@@ -260,11 +255,15 @@ def _and(condition: Condition, sql: str, **params: Param) -> Condition:
 
 
 def _since(condition: Condition, at_us: int) -> Condition:
-    return _and(condition, "timestamp >= fromUnixTimestamp64Micro({since_us:Int64})", since_us=at_us)
+    return _and(
+        condition, "timestamp >= fromUnixTimestamp64Micro({since_us:Int64})", since_us=at_us
+    )
 
 
 def _until(condition: Condition, at_us: int) -> Condition:
-    return _and(condition, "timestamp <= fromUnixTimestamp64Micro({until_us:Int64})", until_us=at_us)
+    return _and(
+        condition, "timestamp <= fromUnixTimestamp64Micro({until_us:Int64})", until_us=at_us
+    )
 
 
 _PLACE = "(timestamp, _block_number, _block_offset)"

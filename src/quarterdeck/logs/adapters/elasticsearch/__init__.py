@@ -8,7 +8,7 @@ nothing that could be updated or deleted.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import msgspec
@@ -95,7 +95,12 @@ class ElasticsearchDialect:
             "errors": bool(reading.rejections),
             "items": [{item.action: _outcome(item)} for item in items],
         }
-        return Answer(200, JSON, encode(body))
+        return Answer(200, JSON, encode(body), (PRODUCT_HEADER,))
+
+    def greet(self, method: str, path: str) -> Answer | None:
+        """What shippers ask before they send anything; see `handshake`."""
+        answer = handshake(method, path)
+        return answer and replace(answer, headers=(PRODUCT_HEADER,))
 
 
 def _actions(body: bytes) -> list[tuple[Item, bytes]]:

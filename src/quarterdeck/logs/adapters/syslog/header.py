@@ -24,8 +24,8 @@ _TO_ESCAPE = re.compile(r'["\\\]]')
 # Cisco counts its messages, puts `*` before a clock that nobody set, and `:` behind the time.
 _TIME = re.compile(
     r"(?:(?P<sequence>\d{1,10}): )?[*.]?"
-    r"(?P<time>[A-Z][a-z]{2} [ \d]\d (?:\d{4} )?\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: [A-Z]{3,4}(?=:))?"
-    r"|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d 20\d\d"
+    r"(?P<time>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d 20\d\d(?= )"
+    r"|[A-Z][a-z]{2} [ \d]\d (?:\d{4} )?\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: [A-Z]{3,4}(?=:))?"
     r"|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?)"
     r"(?P<cisco>:)?(?: |$)",
     re.ASCII,
