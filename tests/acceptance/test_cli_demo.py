@@ -124,6 +124,24 @@ def test_every_state_is_seen_within_a_minute(
     assert "queue:email-sending" in cli("queues", "--source", "demo").stdout
 
 
+def test_logs_of_all_parts_are_found(
+    demo: DemoProcess, cli: Callable[..., "subprocess.CompletedProcess[str]"]
+) -> None:
+    token, _ = demo.announced
+
+    def services() -> set[str]:
+        facet = demo.call("GET", "/logs/facets?field=service", token=token).data
+        return {value["value"] for value in facet["values"]}
+
+    wait_until(lambda: services() == {"analyst", "mailer", "producer"}, 60)
+    query = "stack_trace:*relay.py* queue:email-sending"
+    wait_until(lambda: bool(cli("logs", query, "--json").stdout), 60)
+    line = json.loads(cli("logs", query, "--json", "--limit", "1").stdout)
+    assert line["level"] in {"warning", "error"}
+    assert line["request_id"].startswith("req_")
+    assert line["tenant_id"].startswith("wsp_")
+
+
 def test_term_ends_server_and_platform(demo: DemoProcess) -> None:
     wait_until(lambda: len(demo.children()) == 3)
     assert demo.end(signal.SIGTERM) == 0

@@ -29,6 +29,7 @@ Host = Annotated[
 Port = Annotated[int | None, typer.Option("--port", help="The port to listen on.  [default: 8080]")]
 
 DEMO_TOKEN = "demo"  # noqa: S105 - a name
+DEMO_LOGS_TOKEN = "demo logs"  # noqa: S105 - a name
 DEMO_TOKEN_LASTS = timedelta(days=7)
 
 config_app = typer.Typer(no_args_is_help=True, help="Look at the settings.")
@@ -81,6 +82,7 @@ def demo(
         seed,
         migrate=lambda url: app.migrate_state(Settings(settings.server, State(url))),
         announce=_announcer(settings),
+        log_door=_log_door(settings),
     )
     raise typer.Exit(app.serve(settings, platform))
 
@@ -114,7 +116,7 @@ def address(settings: Settings) -> str:
 
 def _announcer(settings: Settings) -> Callable[[], Awaitable[None]]:
     async def announce() -> None:
-        secret = await _fresh_token(settings)
+        secret = await _fresh_token(settings, DEMO_TOKEN, Role.OPS)
         url = address(settings)
         lines = (
             "",
@@ -123,6 +125,7 @@ def _announcer(settings: Settings) -> Callable[[], Awaitable[None]]:
             f"  token    {secret}",
             f"  try      curl -H 'Authorization: Bearer {secret}' "
             f"{url}/api/v1/platform/system/queues",
+            f"  logs     quarterdeck logs 'level:error' --follow --url {url} --token {secret}",
             "",
         )
         print("\n".join(lines), flush=True)  # noqa: T201 - the command line's own output
@@ -130,13 +133,20 @@ def _announcer(settings: Settings) -> Callable[[], Awaitable[None]]:
     return announce
 
 
-async def _fresh_token(settings: Settings) -> str:
-    """A new token named `demo`; those of former runs are revoked, so that they do not pile up."""
+def _log_door(settings: Settings) -> Callable[[], Awaitable[tuple[str, str]]]:
+    async def door() -> tuple[str, str]:
+        return address(settings), await _fresh_token(settings, DEMO_LOGS_TOKEN, Role.INGEST)
+
+    return door
+
+
+async def _fresh_token(settings: Settings, name: str, role: Role) -> str:
+    """A new token of this name; those of former runs are revoked, so that they do not pile up."""
     from quarterdeck import app  # noqa: PLC0415 - slow
 
     async with app.open_tokens(settings) as tokens:
         for token in await tokens.list_tokens():
-            if token.name == DEMO_TOKEN and token.revoked_at is None:
+            if token.name == name and token.revoked_at is None:
                 await tokens.revoke(token.id)
-        _, secret = await tokens.create(DEMO_TOKEN, Role.OPS, DEMO_TOKEN_LASTS)
+        _, secret = await tokens.create(name, role, DEMO_TOKEN_LASTS)
     return secret

@@ -1,4 +1,4 @@
-"""`python -m quarterdeck.demo.analyst URL SEED`: a worker process for reports and warm-ups."""
+"""`python -m quarterdeck.demo.analyst URL SEED [FILE]`: a worker for reports and warm-ups."""
 
 from quarterdeck.demo.child import Platform, run_child
 from quarterdeck.demo.scenario import REPORTS, WARMUP
@@ -13,4 +13,4 @@ async def analyse(platform: Platform) -> None:
 
 
 if __name__ == "__main__":
-    run_child(analyse)
+    run_child(analyse, "analyst")

@@ -12,7 +12,9 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
+from quarterdeck.demo.logs import sending
 from quarterdeck.state import Database, open_database
 from quarterdeck.work.store import WorkStore
 
@@ -30,10 +32,12 @@ class Platform:
     stop: asyncio.Event
 
 
-def run_child(work: Callable[[Platform], Awaitable[None]]) -> None:
-    """Run `work` with the platform named by the arguments: database URL, seed."""
-    url, seed = sys.argv[1:]
-    asyncio.run(_run(work, url, int(seed)))
+def run_child(work: Callable[[Platform], Awaitable[None]], service: str) -> None:
+    """Run `work` with the platform named by the arguments: database URL, seed, and maybe the file
+    that says where logs go."""
+    url, seed, *file = sys.argv[1:]
+    with sending(Path(file[0]) if file else None, service):
+        asyncio.run(_run(work, url, int(seed)))
 
 
 async def _run(work: Callable[[Platform], Awaitable[None]], url: str, seed: int) -> None:

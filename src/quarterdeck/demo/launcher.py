@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from quarterdeck.demo.backlog import prepare
+from quarterdeck.demo.logs import write_address
 
 log = logging.getLogger("quarterdeck.demo")
 
@@ -24,7 +25,7 @@ class DemoLauncher:
     """The sample platform: a database of its own, and child processes that work on it.
 
     `migrate` brings the database at a URL to the newest schema; `announce` runs once, when the
-    platform is up.
+    platform is up; `log_door` gives the address and a token where its processes send their logs.
     """
 
     def __init__(
@@ -33,11 +34,14 @@ class DemoLauncher:
         seed: int,
         migrate: Callable[[str], object],
         announce: Callable[[], Awaitable[None]],
+        log_door: Callable[[], Awaitable[tuple[str, str]]] | None = None,
     ) -> None:
         self._url = f"sqlite:///{(data_dir / 'demo' / 'platform.sqlite3').absolute()}"
         self._seed = seed
         self._migrate = migrate
         self._announce = announce
+        self._log_door = log_door
+        self._log_file = (data_dir / "demo" / "logs.json").absolute()
         self._stop = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -57,8 +61,12 @@ class DemoLauncher:
             "the demo platform runs beside the server: all its data is sample data, seed %d",
             self._seed,
         )
+        where: tuple[str, ...] = ()
+        if self._log_door is not None:
+            write_address(self._log_file, *await self._log_door())
+            where = (str(self._log_file),)
         for name in PROCESSES:
-            arguments = ("-m", f"quarterdeck.demo.{name}", self._url, str(self._seed))
+            arguments = ("-m", f"quarterdeck.demo.{name}", self._url, str(self._seed), *where)
             child = Child(name, (sys.executable, *arguments), self._stop)
             self._tasks.append(asyncio.create_task(child.keep_running()))
         try:

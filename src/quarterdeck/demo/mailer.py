@@ -1,4 +1,4 @@
-"""`python -m quarterdeck.demo.mailer URL SEED`: a worker process that sends the mail."""
+"""`python -m quarterdeck.demo.mailer URL SEED [FILE]`: a worker process that sends the mail."""
 
 from quarterdeck.demo.child import Platform, run_child
 from quarterdeck.demo.scenario import MAIL
@@ -13,4 +13,4 @@ async def send_mail(platform: Platform) -> None:
 
 
 if __name__ == "__main__":
-    run_child(send_mail)
+    run_child(send_mail, "mailer")

@@ -1,4 +1,4 @@
-"""`python -m quarterdeck.demo.producer URL SEED`: fills the queues, and keeps them bounded."""
+"""`python -m quarterdeck.demo.producer URL SEED [FILE]`: fills the queues, keeps them bounded."""
 
 import asyncio
 import contextlib
@@ -8,6 +8,7 @@ from itertools import count
 from quarterdeck.core.errors import SourceUnavailable
 from quarterdeck.demo.backlog import enqueue, next_number
 from quarterdeck.demo.child import Platform, run_child
+from quarterdeck.demo.logs import log
 from quarterdeck.demo.retention import tidy, waiting_by_band
 from quarterdeck.demo.scenario import campaign_at, job_at
 from quarterdeck.work.model import band_of
@@ -28,6 +29,7 @@ async def produce(platform: Platform) -> None:
             if tick % TIDY_EVERY_TICKS == 0:
                 await tidy(platform.database, platform.store)
         except SourceUnavailable as error:
+            log.warning("the queues cannot be filled: %s", error.message)
             print(error.message, file=sys.stderr, flush=True)  # noqa: T201 - the parent reads it
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(platform.stop.wait(), TICK_S)
@@ -42,6 +44,11 @@ async def produce_batch(platform: Platform, number: int) -> int:
     batch = [job_at(platform.seed, n) for n in range(number, after)]
     room = [job for job in batch if waiting.get((job.queue, band_of(job.priority)), 0) < FULL]
     await enqueue(platform.store, room)
+    log.info(
+        "%d jobs enqueued",
+        len(room),
+        extra={"first": number, "turned_away": len(batch) - len(room)},
+    )
     return after
 
 
@@ -57,4 +64,4 @@ def _end_of_batch(number: int) -> int:
 
 
 if __name__ == "__main__":
-    run_child(produce)
+    run_child(produce, "producer")
