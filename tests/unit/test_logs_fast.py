@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -57,14 +58,17 @@ stamps = st.sampled_from(
 levels = st.sampled_from(["info", "error", "WARN", "Warning", 30, "7", None, "loud", ""])
 texts = st.text(max_size=12) | st.sampled_from(["x" * 300, "\U0001f600", "tab\tline\n", '"\\'])
 values = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | texts
+errors = st.fixed_dictionaries(
+    {}, optional={"type": texts, "message": values, "stack_trace": texts, "code": values}
+)
 objects = st.dictionaries(texts, values, max_size=3)
 lines = st.fixed_dictionaries(
     {},
     optional={
         "timestamp": stamps, "level": levels, "service": texts, "message": texts | values,
         "request_id": texts | st.none() | st.integers(), "user_id": texts, "tenant_id": texts,
-        "metadata": objects | values, "error": objects | values, "extra": values | objects,
-        "msg": texts, "b.c": values,
+        "metadata": objects | values, "error": errors | objects | values, "extra": values | objects,
+        "msg": texts, "b.c": values, "err": objects | values, "userId": texts, "requestId": values,
     },
 )  # fmt: skip
 
@@ -82,6 +86,14 @@ def test_fast_and_slow_agree(records: list[dict[str, Any]], ascii_only: bool) ->
     normal = [comparable(row) for row in expected]
     assert sorted(map(repr, map(comparable, found))) == sorted(map(repr, normal))
     assert [(each.number, each.reason) for each in converter.rejections] == refused
+
+
+@pytest.mark.parametrize("name", ["message", "level", "service", "zone", "timestamp"])
+def test_a_name_that_stands_twice_keeps_the_line_as_it_came(name: str) -> None:
+    first = json.dumps(PLAIN | {"zone": "eu"})
+    line = (first[:-1] + f', "{name}": {json.dumps((PLAIN | {"zone": "us"})[name])}}}').encode()
+    (row,), _ = convert(json.dumps(PLAIN).encode(), line)[0][1:], None
+    assert row[10] == line.decode()
 
 
 def comparable(row: list[Any]) -> list[Any]:

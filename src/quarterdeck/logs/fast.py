@@ -6,7 +6,7 @@ with types and once without, a line of 300 bytes costs 2.5 us; through `normalis
 anything else (another form of time, an `error` object, a missing field), about six times that.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated
@@ -16,8 +16,10 @@ from msgspec import Meta, Raw, Struct
 
 from quarterdeck.logs.levels import find_level
 from quarterdeck.logs.model import MAX_MESSAGE, MAX_NAME, Rejection
+from quarterdeck.logs.objects import has_duplicates
 from quarterdeck.logs.prepared import Prepared, packed
 from quarterdeck.logs.rules import LineRejected, read_line
+from quarterdeck.logs.vocabulary import ERROR_NAMES, ID_NAMES
 
 BLOCK = 256 * 1024
 """Bytes converted at a time: some 2 ms, so that nobody else on the event loop waits for long."""
@@ -35,6 +37,10 @@ AHEAD = timedelta(days=1)
 """How far a clock may be ahead of ours."""
 
 ABSENT = Raw(b'""')
+NAMED = b'":'
+SPECIAL = frozenset({"metadata", "error", "err", *ID_NAMES})
+"""Names of which more than the value is wanted."""
+
 OBJECT = ord("{")
 
 
@@ -59,6 +65,24 @@ _raw = msgspec.json.Decoder(dict[str, Raw])
 Row = tuple[object, ...]
 ByDay = dict[int, list[Row]]
 _NOT_PLAIN = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+def _special(raw: dict[str, Raw]) -> Raw | dict[str, Raw] | None:
+    """The metadata of a line that has a `metadata` or an `error` object; None: not so simply."""
+    if len(raw) == 1 and "metadata" in raw:
+        return raw["metadata"] if memoryview(raw["metadata"])[0] == OBJECT else None
+    error = raw.pop("error", None)
+    if error is None or memoryview(error)[0] != OBJECT:
+        return None
+    told = _raw.decode(error)
+    if bytes(error).count(NAMED) != len(told) or not told:
+        return None
+    for name, value in told.items():
+        target = ERROR_NAMES.get(name)
+        if target is None or target in raw:
+            return None
+        raw[target] = value
+    return raw if raw.keys().isdisjoint(SPECIAL) else None
 
 
 @dataclass(slots=True)
@@ -99,14 +123,14 @@ class Converter:
         block.decode()  # msgspec does not look into strings that it passes on as they are
         odd = []
         newest = self.arrival + AHEAD
-        pairs = zip(_typed.decode_lines(block), _raw.decode_lines(block), strict=True)
-        for index, (typed, raw) in enumerate(pairs):
+        raws = _raw.decode_lines(block)
+        doubled = _doubled(block, raws)
+        for index, (typed, raw) in enumerate(zip(_typed.decode_lines(block), raws, strict=True)):
             at = typed.timestamp
-            if at is None or at.tzinfo is not UTC or not self.oldest <= at <= newest:
-                odd.append(index)
-                continue
-            row = self._row(typed, raw)
-            if row is None:
+            row = None
+            if at is not None and at.tzinfo is UTC and self.oldest <= at <= newest:
+                row = self._row(typed, raw)
+            if row is None or at is None or index in doubled:
                 odd.append(index)
                 continue
             day = at.toordinal()
@@ -119,7 +143,7 @@ class Converter:
     def _row(self, typed: Typed, raw: dict[str, Raw]) -> Row | None:
         """The values of a plain line; None: it is not."""
         spelling = typed.level
-        if spelling is None or typed.service is None or typed.message is None or "error" in raw:
+        if spelling is None or typed.service is None or typed.message is None:
             return None
         level = self._spellings.get(spelling) or self._spelt(spelling)
         pop = raw.pop
@@ -127,16 +151,18 @@ class Converter:
         if level is None or len(stamp) > LONGEST_STAMP:
             return None
         del raw["level"]
-        row = (
-            stamp, level[0], pop("service"), pop("message"), pop("request_id", ABSENT),
-            pop("user_id", ABSENT), pop("tenant_id", ABSENT),
-        )  # fmt: skip
+        service, message = pop("service"), pop("message")
+        request, user = pop("request_id", ABSENT), pop("user_id", ABSENT)
+        tenant = pop("tenant_id", ABSENT)
         metadata: object = raw
-        if "metadata" in raw:
-            metadata = raw["metadata"]
-            if len(raw) > 1 or memoryview(raw["metadata"])[0] != OBJECT:
+        if not raw.keys().isdisjoint(SPECIAL):
+            metadata = _special(raw)
+            if metadata is None:
                 return None
-        return (*row, metadata, level[1], ABSENT, ABSENT)
+        return (
+            stamp, level[0], service, message, request, user, tenant, metadata, level[1], ABSENT,
+            ABSENT,
+        )  # fmt: skip
 
     def _spelt(self, spelling: str) -> tuple[Raw, Raw] | None:
         """A level as we have it, and as it was sent if that is something else."""
@@ -173,6 +199,17 @@ class Converter:
         self.rejected += 1
         if len(self.rejections) < KEPT_REJECTIONS:
             self.rejections.append(Rejection(number, reason))
+
+
+def _doubled(block: bytes, raws: Sequence[dict[str, Raw]]) -> Collection[int]:
+    """Indexes of lines that name something twice: it is in the text twice, in the dict once."""
+    if block.count(NAMED) == sum(map(len, raws)):
+        return ()
+    return {
+        index
+        for index, (raw, (_, line)) in enumerate(zip(raws, _numbered(block, 0), strict=True))
+        if line.count(NAMED) != len(raw) and has_duplicates(raw, line.strip())
+    }
 
 
 def _numbered(block: bytes, before: int) -> Iterator[tuple[int, bytes]]:
