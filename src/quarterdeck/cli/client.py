@@ -6,19 +6,35 @@ longer than they do. It follows no redirects, so the token goes nowhere else.
 
 import http.client
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from quarterdeck.cli.failure import CommandFailed, ExitCode, Refused
 from quarterdeck.config import client_environment
+from quarterdeck.contrib.backoff import retry_after_s
 
 PREFIX = "/api/v1/platform/system"
 TIMEOUT_S = 30.0
+STREAM_TIMEOUT_S = 45.0
+"""Longest silence of a stream; the server says that it is alive every 15 s."""
 LIMIT = 64 * 1024 * 1024
 """Bytes of one answer; a page of 100 jobs with large payloads stays far below."""
 
 Data = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What a request carries beside its address."""
+
+    body: bytes | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+NOTHING = Sent()
 
 
 class ApiClient:
@@ -29,48 +45,94 @@ class ApiClient:
         self._token = token
 
     def call(
-        self, method: str, segments: tuple[str, ...], query: Mapping[str, object] | None = None
+        self,
+        method: str,
+        segments: tuple[str, ...],
+        query: Mapping[str, object] | None = None,
+        sent: Sent = NOTHING,
     ) -> Data:
         """Send one request and give the `data` of its answer. `segments` are encoded here.
 
         Raises:
             Refused, CommandFailed: see `ExitCode`.
         """
-        path = "".join(f"/{quote(segment, safe='')}" for segment in segments)
-        given = {key: value for key, value in (query or {}).items() if value is not None}
-        target = f"{PREFIX}{path}?{urlencode(given)}" if given else f"{PREFIX}{path}"
-        status, body = self._exchange(method, target)
-        answer = _parsed(body)
-        data = answer.get("data")
-        if 200 <= status < 300 and answer.get("success") is True and isinstance(data, dict):
-            return data
-        raise self._failure(status, answer.get("error"))
-
-    def _exchange(self, method: str, target: str) -> tuple[int, bytes]:
-        connection, base = self._connection()
-        headers = {"Accept": "application/json", "User-Agent": "quarterdeck-cli"}
-        if self._token:
-            headers["Authorization"] = f"Bearer {self._token}"
+        connection, base = self._connection(TIMEOUT_S)
         try:
-            connection.request(method, base + target, headers=headers)
-            response = connection.getresponse()
+            response = self._asked(connection, method, base + _target(segments, query), sent)
             body = response.read(LIMIT + 1)
         except (OSError, http.client.HTTPException) as error:
-            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            raise CommandFailed(
-                f"Cannot reach {self.url}: {reason}. Is the server running, and is "
-                "QUARTERDECK_URL (or --url) right?",
-                ExitCode.UNREACHABLE,
-            ) from None
+            raise self._unreachable(error) from None
         finally:
             connection.close()
         if len(body) > LIMIT:
             raise CommandFailed(
                 "The answer is larger than 64 MiB. Ask for less with --limit.", ExitCode.REFUSED
             )
-        return response.status, body
+        answer = _parsed(body)
+        data = answer.get("data")
+        if (
+            200 <= response.status < 300
+            and answer.get("success") is True
+            and isinstance(data, dict)
+        ):
+            return data
+        raise self._failure(response, answer.get("error"))
 
-    def _connection(self) -> tuple[http.client.HTTPConnection, str]:
+    @contextmanager
+    def stream(
+        self, segments: tuple[str, ...], query: Mapping[str, object], headers: Mapping[str, str]
+    ) -> Iterator[Iterator[bytes]]:
+        """The lines of an answer that does not end by itself, as they come; open once entered.
+
+        Raises:
+            Refused, CommandFailed: see `ExitCode`; also while the lines are read.
+        """
+        connection, base = self._connection(STREAM_TIMEOUT_S)
+        sent = Sent(headers={"Accept": "text/event-stream", **headers})
+        try:
+            yield self._lines(self._opened(connection, base + _target(segments, query), sent))
+        finally:
+            connection.close()
+
+    def _opened(
+        self, connection: http.client.HTTPConnection, target: str, sent: Sent
+    ) -> http.client.HTTPResponse:
+        try:
+            response = self._asked(connection, "GET", target, sent)
+            if response.status == 200 and (
+                response.headers.get_content_type() == "text/event-stream"
+            ):
+                return response
+            answer = _parsed(response.read(LIMIT))
+        except (OSError, http.client.HTTPException) as error:
+            raise self._unreachable(error) from None
+        raise self._failure(response, answer.get("error"))
+
+    def _lines(self, response: http.client.HTTPResponse) -> Iterator[bytes]:
+        try:
+            while line := response.readline(LIMIT):
+                yield line
+        except (OSError, http.client.HTTPException) as error:
+            raise self._unreachable(error) from None
+
+    def _asked(
+        self, connection: http.client.HTTPConnection, method: str, target: str, sent: Sent
+    ) -> http.client.HTTPResponse:
+        headers = {"Accept": "application/json", "User-Agent": "quarterdeck-cli", **sent.headers}
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token}"
+        connection.request(method, target, body=sent.body, headers=headers)
+        return connection.getresponse()
+
+    def _unreachable(self, error: Exception) -> CommandFailed:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        return CommandFailed(
+            f"Cannot reach {self.url}: {reason}. Is the server running, and is "
+            "QUARTERDECK_URL (or --url) right?",
+            ExitCode.UNREACHABLE,
+        )
+
+    def _connection(self, timeout_s: float) -> tuple[http.client.HTTPConnection, str]:
         if not (self._token.isascii() and self._token.isprintable() and " " not in self._token):
             raise CommandFailed(
                 "The token holds characters that no token has. Copy it again.", ExitCode.USAGE
@@ -89,9 +151,10 @@ class ApiClient:
         kind: type[http.client.HTTPConnection] = http.client.HTTPConnection
         if parts.scheme == "https":
             kind = http.client.HTTPSConnection
-        return kind(host, port, timeout=TIMEOUT_S), quote(parts.path.rstrip("/"), safe="/%")
+        return kind(host, port, timeout=timeout_s), quote(parts.path.rstrip("/"), safe="/%")
 
-    def _failure(self, status: int, error: object) -> CommandFailed:
+    def _failure(self, response: http.client.HTTPResponse, error: object) -> CommandFailed:
+        status = response.status
         if not isinstance(error, dict) or not isinstance(error.get("message"), str):
             return CommandFailed(
                 f"{self.url} answered with status {status}, but not as Quarterdeck does. "
@@ -104,7 +167,7 @@ class ApiClient:
             return CommandFailed(f"{message} {hint}", ExitCode.NOT_SIGNED_IN)
         if status >= 500:
             message = f"{message} (request {error.get('request_id', 'unknown')})"
-        return Refused(message, status)
+        return Refused(message, status, retry_after_s(response.getheader("Retry-After")))
 
 
 def client_of(url: str | None, token: str | None) -> ApiClient:
@@ -129,9 +192,15 @@ def call_queue(
         return client.call(method, ("queues", f"queue:{queue}", verb), query)
 
 
+def _target(segments: tuple[str, ...], query: Mapping[str, object] | None) -> str:
+    path = "".join(f"/{quote(segment, safe='')}" for segment in segments)
+    given = {key: value for key, value in (query or {}).items() if value is not None}
+    return f"{PREFIX}{path}?{urlencode(given)}" if given else f"{PREFIX}{path}"
+
+
 def _parsed(body: bytes) -> Data:
     try:
         answer = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return answer if isinstance(answer, dict) else {}

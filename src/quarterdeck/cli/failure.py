@@ -30,8 +30,21 @@ class CommandFailed(Exception):
 
 
 class Refused(CommandFailed):
-    """The server understood and said no; `status` is HTTP's."""
+    """The server understood and said no; `status` is HTTP's, and so is when to try again."""
 
-    def __init__(self, message: str, status: int) -> None:
+    def __init__(self, message: str, status: int, retry_after_s: float | None = None) -> None:
         super().__init__(message, ExitCode.REFUSED)
         self.status = status
+        self.retry_after_s = retry_after_s
+
+
+def is_passing(failure: CommandFailed) -> bool:
+    """Whether the same request may succeed later, without anybody changing it."""
+    if isinstance(failure, Refused):
+        return failure.status in {408, 429} or failure.status >= 500
+    return failure.exit_code is ExitCode.UNREACHABLE
+
+
+def retry_after_of(failure: CommandFailed) -> float | None:
+    """The seconds that the server asked for, if it did."""
+    return failure.retry_after_s if isinstance(failure, Refused) else None
