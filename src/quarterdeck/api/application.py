@@ -106,7 +106,7 @@ def _closed(services: Services) -> Router:
         ],
         route_handlers=[
             Router(path=PREFIX, route_handlers=_rooms()),
-            ingest.protocols(),
+            ingest.protocols(services.logs.dialects),
             system.metrics,
         ],
     )

@@ -1,9 +1,10 @@
 """The doors that lines come in by. Each answers only when what it took is durable."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, cast
 
 from litestar import Request, Response, Router, post, route
+from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct
 
 from quarterdeck.access.model import Right
@@ -14,7 +15,7 @@ from quarterdeck.api.errors import HttpError
 from quarterdeck.api.incoming import pieces, whole
 from quarterdeck.core.errors import Detail, InvalidRequest, NotFound, QuarterdeckError
 from quarterdeck.logs.intake import Receipt
-from quarterdeck.logs.ports import Answer
+from quarterdeck.logs.ports import Answer, Dialect, Greeter
 from quarterdeck.logs.service import LogService
 
 Incoming = Request[Any, Any, Any]
@@ -29,12 +30,6 @@ NDJSON = (
 )  # fmt: skip
 """The last one is what curl's `--data-binary` says when nobody tells it otherwise."""
 
-OTLP = ("application/x-protobuf", "application/json", "application/protobuf")
-BULK = (
-    "application/x-ndjson", "application/json", "application/vnd.elasticsearch+x-ndjson",
-    "application/vnd.elasticsearch+json",
-)  # fmt: skip
-LOKI = ("application/x-protobuf", "application/json")
 
 BLANK = b" \t\r\n"
 NAMED = 100
@@ -72,36 +67,40 @@ async def ingest_logs(request: Incoming, logs: LogService) -> Envelope[IngestRec
     return ok(_shown(receipt))
 
 
-@post("/v1/logs", opt=INGEST, status_code=200)
-async def ingest_otlp(request: Incoming, logs: LogService) -> Response[bytes]:
-    """OTLP/HTTP logs."""
-    return await _take(request, logs, "otlp", OTLP)
+def protocols(dialects: Mapping[str, Dialect]) -> Router:
+    """What other programs speak, at the paths where they look for it."""
+    handlers: list[HTTPRouteHandler] = []
+    for kind, dialect in dialects.items():
+        if dialect.paths:
+            handlers.append(_door(kind, dialect))
+        if isinstance(dialect, Greeter):
+            handlers.append(_greeting(kind, dialect.home))
+    return Router(path="/", include_in_schema=False, route_handlers=handlers)
 
 
-@post("/loki/api/v1/push", opt=INGEST, status_code=200)
-async def ingest_loki(request: Incoming, logs: LogService) -> Response[bytes]:
-    """Loki's push API."""
-    return await _take(request, logs, "loki", LOKI)
+def _door(kind: str, dialect: Dialect) -> HTTPRouteHandler:
+    @post(list(dialect.paths), opt=INGEST, status_code=200, name=f"ingest {kind}")
+    async def ingest(request: Incoming, logs: LogService) -> Response[bytes]:
+        return await _take(request, logs, kind, dialect.media_types)
+
+    return ingest
 
 
-@post(["/elasticsearch/_bulk", "/elasticsearch/{index:str}/_bulk"], opt=INGEST, status_code=200)
-async def ingest_bulk(request: Incoming, logs: LogService) -> Response[bytes]:
-    """Elasticsearch's bulk API; there are no indexes, so what stands in the path is not needed."""
-    return await _take(request, logs, "elasticsearch", BULK)
+def _greeting(kind: str, home: str) -> HTTPRouteHandler:
+    @route(
+        [home, f"{home}/{{rest:path}}"],
+        http_method=["GET", "HEAD", "PUT", "POST"],
+        opt=INGEST,
+        status_code=200,
+        name=f"greet {kind}",
+    )
+    async def greet(request: Incoming, logs: LogService, rest: str = "") -> Response[bytes]:
+        answer = logs.greet(kind, request.method, rest)
+        if answer is None:
+            raise NotFound(f"{home} takes log lines, and answers what is asked before: not this.")
+        return _told(answer)
 
-
-@route(
-    ["/elasticsearch", "/elasticsearch/{rest:path}"],
-    http_method=["GET", "HEAD", "PUT", "POST"],
-    opt=INGEST,
-    status_code=200,
-)
-async def greet(request: Incoming, logs: LogService, rest: str = "") -> Response[bytes]:
-    """What shippers ask of Elasticsearch before they send anything."""
-    answer = logs.greet("elasticsearch", request.method, rest)
-    if answer is None:
-        raise NotFound("This is not Elasticsearch: only _bulk and what comes before it is here.")
-    return _told(answer)
+    return greet
 
 
 async def _take(
@@ -170,12 +169,3 @@ def _shown(receipt: Receipt) -> IngestReceipt:
         )
     named = [RejectedLine(each.number, each.reason) for each in receipt.rejections[:NAMED]]
     return IngestReceipt(receipt.accepted, receipt.rejected, named)
-
-
-def protocols() -> Router:
-    """What other programs speak, at the paths where they look for it."""
-    return Router(
-        path="/",
-        include_in_schema=False,
-        route_handlers=[ingest_otlp, ingest_loki, ingest_bulk, greet],
-    )

@@ -1,13 +1,17 @@
 """Routes of saved searches."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from litestar import Request, Router, delete, get, post
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
 from litestar.params import Parameter
 from msgspec.structs import asdict
 
+from quarterdeck.api.asgi import Scope
 from quarterdeck.api.context import context_of
 from quarterdeck.api.envelope import Envelope, ok
+from quarterdeck.api.errors import decoded
 from quarterdeck.api.log_filter import filter_of
 from quarterdeck.api.log_schemas import (
     NewSavedSearch,
@@ -17,16 +21,24 @@ from quarterdeck.api.log_schemas import (
     saved_search,
     saved_search_list,
 )
+from quarterdeck.api.middleware.bodies import KEY as BODY
 from quarterdeck.api.queues import Limit, Offset
 from quarterdeck.core.pagination import DEFAULT_LIMIT
 from quarterdeck.logs.searches import SavedSearches
 
+Connection = ASGIConnection[Any, Any, Any, Any]
 SearchId = Annotated[str, Parameter(description="The saved search's `id`.")]
+
+
+def require_json(connection: Connection, _: BaseRouteHandler) -> None:
+    """Refuse what is no JSON: the framework takes some of it, such as deep nesting, for a crash."""
+    decoded(cast(Scope, connection.scope)[BODY], "The body")
 
 
 @post(
     "/logs/searches",
     status_code=200,
+    guards=[require_json],
     opt={"body": True, "action": "logs.search.save"},
     operation_id="SaveLogSearch",
     summary="Save a search",

@@ -85,8 +85,8 @@ class ExportDirectory:
 class PartFile:
     """A growing file. Writes happen on a thread of its own, one behind the caller.
 
-    Compressed, it is a chain of gzip members, which is a gzip file: each `sync` ends one, so that
-    the file can be cut there and continued.
+    Compressed, it is a chain of gzip members, which is a gzip file: `sync` and `mark` end one, so
+    that the file can be cut there and continued.
     """
 
     def __init__(self, directory: ExportDirectory, path: Path, gzip: bool) -> None:
@@ -96,9 +96,11 @@ class PartFile:
         self._directory = directory
         self._thread = ThreadPoolExecutor(1, "export-file")
         self._pending: asyncio.Future[None] | None = None
-        self._deflate = _new_member() if gzip else None
+        self._deflate: zlib._Compress | None = None
         self._is_in_member = False
         self._descriptor = -1
+        if gzip:
+            self._begin_member()
 
     async def open(self, earlier: Path | None, keep: int) -> bool:
         """Create the file, with the first `keep` bytes of an earlier one. False: that one is gone,
@@ -110,6 +112,16 @@ class PartFile:
         await self._settled()
         loop = asyncio.get_running_loop()
         self._pending = loop.run_in_executor(self._thread, self._write, piece)
+
+    async def mark(self) -> int:
+        """A point to which `rewind` can go back; gives the size."""
+        await self._settled()
+        return await self._call(self._end_member)
+
+    async def rewind(self, size: int) -> None:
+        """Forget what was written since `mark` gave this size."""
+        await self._settled()
+        await self._call(lambda: self._rewind(size))
 
     async def sync(self) -> int:
         """Make everything so far durable; gives the size up to which it is."""
@@ -165,17 +177,27 @@ class PartFile:
             rest = rest[written:]
 
     def _sync(self) -> int:
-        if self._deflate is not None and self._is_in_member:
-            self._append(self._deflate.flush())
-            self._deflate = _new_member()
-            self._is_in_member = False
+        self._end_member()
         os.fsync(self._descriptor)
         return self.size
+
+    def _end_member(self) -> int:
+        if self._deflate is not None and self._is_in_member:
+            self._append(self._deflate.flush())
+            self._begin_member()
+        return self.size
+
+    def _begin_member(self) -> None:
+        self._deflate = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+        self._is_in_member = False
+
+    def _rewind(self, size: int) -> None:
+        os.ftruncate(self._descriptor, size)
+        os.lseek(self._descriptor, size, os.SEEK_SET)
+        self.size = size
+        if self._deflate is not None:
+            self._begin_member()
 
     def _close(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
-
-
-def _new_member() -> "zlib._Compress":
-    return zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, 16 + zlib.MAX_WBITS)

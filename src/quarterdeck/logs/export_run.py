@@ -8,11 +8,11 @@ from pathlib import Path
 
 import msgspec
 
-from quarterdeck.facts import Facts
+from quarterdeck.facts import Facts, QueryLimit
 from quarterdeck.logs.conditions import where
 from quarterdeck.logs.export_files import ExportDirectory, PartFile
 from quarterdeck.logs.export_formats import RowCounter
-from quarterdeck.logs.export_plan import Bite, plan, read_bite
+from quarterdeck.logs.export_plan import Bite, plan, read_bite, smaller
 from quarterdeck.logs.export_state import Checkpoint, ExportRows, Run
 
 REPORT_S = 1.0
@@ -57,10 +57,11 @@ class ExportRun:
         part = PartFile(self._directory, self._part(self._run.name), self._run.export.gzip)
         try:
             done = await self._open(part)
-            for number, bite in enumerate(bites[done:], done + 1):
-                await self._copy(part, bite)
+            while done < len(bites):
+                bites = await self._copy_or_split(part, bites, done)
+                done += 1
                 if time.monotonic() - self._saved >= REPORT_S:
-                    await self._save(part, number)
+                    await self._save(part, done)
             await part.write(self._layout.tail if self._rows else self._layout.empty)
             size = await part.sync()
             await self._tell(part)
@@ -96,6 +97,23 @@ class ExportRun:
         if earlier is not None:
             earlier.unlink(missing_ok=True)
         return checkpoint.bites
+
+    async def _copy_or_split(self, part: PartFile, bites: list[Bite], number: int) -> list[Bite]:
+        """Copy a bite, or what of it can be had: the plan that is given back has it smaller."""
+        start, rows, is_empty = await part.mark(), self._rows, self._is_empty
+        while True:
+            try:
+                await self._copy(part, bites[number])
+            except QueryLimit:
+                parts = smaller(bites[number])
+                if not parts:
+                    raise
+                await part.rewind(start)
+                self._rows, self._is_empty = rows, is_empty
+                bites = [*bites[:number], *parts, *bites[number + 1 :]]
+                await self._change(plan=msgspec.to_builtins(bites))
+            else:
+                return bites
 
     async def _copy(self, part: PartFile, bite: Bite) -> None:
         counter = RowCounter(self._layout)

@@ -7,7 +7,7 @@ unless there are escapes in it. A text without a backslash has none.
 
 import re
 
-from quarterdeck.logs.binding import NUMBER, NUMBER_SQL, Binder, all_of, any_of, like_text
+from quarterdeck.logs.binding import NUMBER, NUMBER_SQL, Binder, any_of, like_text
 from quarterdeck.logs.syntax import Anything, Comparison, Key, Quoted, Regex, Value, Word
 
 SCALARS = "('String', 'Int64', 'UInt64', 'Double', 'Bool')"
@@ -18,19 +18,19 @@ WHOLE = re.compile(r"-?(0|[1-9][0-9]*)")
 _ESCAPED = re.compile(r'[\x00-\x1f"\\]')
 """What a JSON text cannot have in a string but as an escape."""
 
-_NO_NUMBER = re.compile(r'^[^\x00-\x1f"\\]*[^0-9.eE+\-\x00-\x1f"\\][^\x00-\x1f"\\]*$')
-"""A text that is in no number (which has many notations), and that needs no escape."""
+_IN_NUMBER = re.compile(r"[0-9.eE+\-]*")
+_CONSTANTS = ("true", "false", "null")
 
 
 def metadata_condition(key: Key, value: Value, binder: Binder) -> str:
     """Whether a key has such a value; of an array, whether one of its elements has."""
     exact = any_of(*[_at(path, value, binder) for path in key.paths])
-    found = [
-        # A sum: with OR the engine keeps a column for each side, and takes a fifth longer.
-        f"position(metadata, {binder.bind(needle)}) + position(metadata, '\\\\') > 0"
-        for needle in _needles(key, value)
-    ]
-    return all_of(*found, exact)
+    needle = _needle(key, value)
+    if needle is None:
+        return exact
+    # A sum: with OR the engine keeps a column for each side, and takes a fifth longer.
+    found = f"position(metadata, {binder.bind(needle)}) + position(metadata, '\\\\') > 0"
+    return f"({found} AND {exact})"
 
 
 def metadata_text(key: Key, binder: Binder) -> str:
@@ -42,17 +42,21 @@ def metadata_text(key: Key, binder: Binder) -> str:
     return found
 
 
-def _needles(key: Key, value: Value) -> list[str]:
-    """Texts that are in the JSON if it matches and has no escape in it."""
-    last = min((path[-1] for path in key.paths), key=len)
-    needles = [] if _ESCAPED.search(last) else [f'{last}"']
+def _needle(key: Key, value: Value) -> str | None:
+    """A text that is in the JSON if it matches and has no escape in it: of the value if that can
+    be, which is rarer than the key. To look for two takes longer than to parse a few lines more."""
     match value:
-        case Word((text,)) | Quoted(text) if not NUMBER.fullmatch(text):
-            if not _ESCAPED.search(text) and text not in {"true", "false", "null"}:
-                needles.insert(0, f'"{text}"')
-        case Word(parts) if len(parts) > 1:
-            needles += [part for part in parts if _NO_NUMBER.search(part)]
-    return needles
+        case Word((text,)) | Quoted(text) if _is_string(text):
+            return f'"{text}"'
+        case Word(parts) if texts := [part for part in parts if _is_string(part)]:
+            return max(texts, key=len)
+    last = min((path[-1] for path in key.paths), key=len)
+    return None if _ESCAPED.search(last) else f'{last}"'
+
+
+def _is_string(text: str) -> bool:
+    """Whether what contains it is a string, and without escapes: numbers have many notations."""
+    return not (_ESCAPED.search(text) or _IN_NUMBER.fullmatch(text) or text in _CONSTANTS)
 
 
 def _arguments(path: tuple[str, ...], binder: Binder) -> str:

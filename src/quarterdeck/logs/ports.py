@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 from quarterdeck.logs.model import Line, Rejection
 
@@ -30,6 +30,11 @@ class Answer:
 class Dialect(Protocol):
     """A protocol that sends its lines in HTTP bodies, decompressed as far as HTTP says so."""
 
+    paths: ClassVar[Sequence[str]]
+    """Where its senders post them; `{name:str}` stands for a segment that does not matter."""
+    media_types: ClassVar[Sequence[str]]
+    """Of the bodies; the first one is assumed where none is named."""
+
     def read(self, body: bytes, content_type: str, arrival: datetime, oldest: datetime) -> Reading:
         """The lines of a body. A line that cannot be taken is a rejection, the others are kept.
 
@@ -46,6 +51,9 @@ class Dialect(Protocol):
 @runtime_checkable
 class Greeter(Protocol):
     """A dialect whose senders ask something before they send."""
+
+    home: ClassVar[str]
+    """The path below which they ask."""
 
     def greet(self, method: str, path: str) -> Answer | None:
         """The answer to such a question; None: it is none. `path` is below the dialect's own."""

@@ -44,7 +44,7 @@ MAX_DEPTH = 50
 """Parentheses in parentheses."""
 
 MAX_TERMS = 200
-"""Words, phrases and field values of one expression."""
+"""Words, phrases and field values of one expression: its SQL stays below the engine's limit."""
 
 METADATA = "metadata"
 """`metadata.level:x` is the key `level` of the metadata, whatever fields a line has."""
@@ -172,10 +172,16 @@ class _Parser:
                 return self._group(field)
         if not self._is(*_STARTS):
             raise self._nothing(field)
-        self._terms += 1
+        started = self._token
+        found = self._match(field)
+        self._terms += len(found.field.paths) if isinstance(found.field, Key) else 1
         if self._terms > MAX_TERMS:
-            raise self._trouble(f"use at most {MAX_TERMS} words and values.")
-        return self._match(field)
+            raise self._trouble(
+                f"use at most {MAX_TERMS} words and values; a name with dots counts once for each "
+                "way to read it.",
+                started,
+            )
+        return found
 
     def _nothing(self, field: Token | None) -> InvalidRequest:
         if field is not None and self._tokens[self._index - 1] is field:

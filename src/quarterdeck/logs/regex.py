@@ -69,8 +69,8 @@ def find_in(text: str, pattern: str, ignores_case: bool) -> bool:
 
 
 def _problem(pattern: str, reason: str) -> Problem:
-    _, _, wrong = reason.partition(": ")
-    at = max(0, pattern.find(wrong)) if wrong else 0
+    wrong = reason.partition(": ")[2]
+    at = len(pattern) - 1 if reason.startswith("trailing") else max(0, pattern.find(wrong))
     return Problem(at, f"RE2 cannot read this regular expression ({reason}); correct it.")
 
 

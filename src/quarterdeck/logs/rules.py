@@ -7,8 +7,8 @@ the metadata, their JSON text byte for byte. `null` and an empty text say that t
 Where two want one name, the entry beside the fields wins; the one from the `metadata` object is
 then called `metadata.<name>`, the one from the `error` object `error.<name>`.
 
-What the senders of other formats call a field is understood (`vocabulary.ALIASES`) where the field
-itself is missing. A name used that way is no metadata any more.
+What the senders of other formats call a field is understood (`ALIASES` and `IDS` in `vocabulary`)
+where the field itself is missing. A name used that way is no metadata any more.
 
 **When `original` holds the line as it came: whenever the fields, read by the paragraph above, do
 not give back the same JSON object.** That is: a field of another type than text, a field under
@@ -42,6 +42,7 @@ from quarterdeck.logs.timestamps import find_moment
 from quarterdeck.logs.vocabulary import (
     ERROR_NAMES,
     FIELD_OF,
+    ID_OF,
     OTHER_ERROR_NAMES,
     PLATFORM,
     SCALES,
@@ -136,7 +137,7 @@ class _Reader:
         return None if value is None or memoryview(value)[0] == NULL else value
 
     def others(self, field: str) -> Iterable[tuple[str, str]]:
-        """Other names of it that are there: as in `ALIASES`, and as it is here."""
+        """Other names of it that are there: as in `ALIASES` or `IDS`, and as it is here."""
         if self._aliases is None:
             self._aliases = self._find_aliases()
         found = self._aliases.get(field)
@@ -147,8 +148,9 @@ class _Reader:
         for name in self.rest:
             # journald's; in lower case it may be the priority of anything.
             alias = "severity" if name == "PRIORITY" else name.lower()
-            if alias in FIELD_OF:
-                field, rank = FIELD_OF[alias]
+            place = FIELD_OF.get(alias) or ID_OF.get(name)
+            if place is not None:
+                field, rank = place
                 found.setdefault(field, []).append((rank, alias, name))
         return found
 

@@ -105,6 +105,11 @@ class LogService:
         took_ms = int((time.perf_counter() - started) * 1000)
         return reading, dialect.answer(reading, content_type, took_ms)
 
+    @property
+    def dialects(self) -> Mapping[str, Dialect]:
+        """The protocols that bodies may speak, by kind."""
+        return self._dialects
+
     def greet(self, kind: str, method: str, path: str) -> Answer | None:
         """What a protocol answers to a question before anything is sent; None: it knows none."""
         dialect = self._dialects[kind]

@@ -83,7 +83,6 @@ def entry_of(row: StoredLine) -> LogEntry:
     )
 
 
-
 class Counted(Struct, frozen=True):
     """One number."""
 

@@ -20,15 +20,21 @@ ALIASES: Mapping[str, tuple[str, ...]] = MappingProxyType({
         "syslog_identifier",
     ),
     "message": ("msg", "log", "body", "text", "short_message", "@m", "event"),
-    "request_id": (
-        "requestid", "request.id", "http.request.id", "req_id", "reqid", "x-request-id",
-        "x_request_id", "correlation_id", "correlationid",
-    ),
-    "user_id": ("userid", "user.id", "enduser.id", "usr.id"),
-    "tenant_id": ("tenantid", "tenant.id", "organization.id"),
 })  # fmt: skip
 """In lower case: pino, bunyan, logrus, zap, slog, structlog, Serilog, GELF, ECS, journald, Docker.
 `logger` and `name` are left alone: they name a part of a program, not the service."""
+
+IDS: Mapping[str, tuple[str, ...]] = MappingProxyType({
+    "request_id": (
+        "requestId", "requestID", "RequestId", "request.id", "http.request.id", "req_id", "reqId",
+        "x-request-id", "X-Request-ID", "x_request_id", "correlation_id", "correlationId",
+    ),
+    "user_id": ("userId", "userID", "UserId", "user.id", "enduser.id", "usr.id"),
+    "tenant_id": ("tenantId", "tenantID", "TenantId", "tenant.id", "organization.id"),
+})  # fmt: skip
+"""Exactly as they are: lines with all other fields in place are looked through for these too."""
+
+ID_NAMES = frozenset(name for names in IDS.values() for name in names)
 
 FIELD_OF = {
     alias: (name, rank)
@@ -36,6 +42,13 @@ FIELD_OF = {
     for rank, alias in enumerate((name, *aliases))
 }
 """Name in lower case -> the field, and which of several names goes first."""
+
+ID_OF = {
+    alias: (name, rank)
+    for name, aliases in IDS.items()
+    for rank, alias in enumerate((name, *aliases))
+}
+"""The same for `IDS`."""
 
 SCALES = {
     "levelno": Scale.PYTHON, "severity_number": Scale.OTLP, "severitynumber": Scale.OTLP,
@@ -57,4 +70,4 @@ class Vocabulary:
     """Name there -> name in the metadata."""
 
 
-PLATFORM = Vocabulary({name: name for name in ALIASES})
+PLATFORM = Vocabulary({name: name for name in (*ALIASES, *IDS)})

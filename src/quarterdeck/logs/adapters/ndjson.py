@@ -5,8 +5,9 @@ that is there as a whole, and the way of arrays.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import ClassVar
 
 import msgspec
 from msgspec import Raw
@@ -30,6 +31,10 @@ _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{},"]', re.DOTALL)
 
 class NdjsonDialect:
     """NDJSON, or one JSON array."""
+
+    paths: ClassVar[Sequence[str]] = ()
+    """Its door is a route of the API."""
+    media_types: ClassVar[Sequence[str]] = ()
 
     def read(self, body: bytes, content_type: str, arrival: datetime, oldest: datetime) -> Reading:
         """Lines are numbered as they stand in the body, blank ones too; elements of an array from

@@ -10,6 +10,7 @@ nothing that could be updated or deleted.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import ClassVar
 
 import msgspec
 
@@ -69,6 +70,15 @@ class BulkReading(Reading):
 
 class ElasticsearchDialect:
     """`POST /_bulk` and `POST /{index}/_bulk`."""
+
+    home: ClassVar[str] = "/elasticsearch"
+    paths: ClassVar[Sequence[str]] = ("/elasticsearch/_bulk", "/elasticsearch/{index:str}/_bulk")
+    media_types: ClassVar[Sequence[str]] = (
+        "application/x-ndjson",
+        "application/json",
+        "application/vnd.elasticsearch+x-ndjson",
+        "application/vnd.elasticsearch+json",
+    )
 
     def read(self, body: bytes, content_type: str, arrival: datetime, oldest: datetime) -> Reading:
         """Actions are numbered from 1."""

@@ -10,8 +10,9 @@ is missing, another label fills in (`SERVICE`, `LEVEL`) and stays in the metadat
 of protobuf, `protobuf:` and the base64 text of a `StreamAdapter` with this one entry.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import ClassVar
 
 from quarterdeck.logs.adapters.loki.entries import Entry, line_of
 from quarterdeck.logs.adapters.loki.mapping import read_json
@@ -25,6 +26,9 @@ SHOWN = 10
 
 class LokiDialect:
     """`POST /loki/api/v1/push`."""
+
+    paths: ClassVar[Sequence[str]] = ("/loki/api/v1/push",)
+    media_types: ClassVar[Sequence[str]] = ("application/x-protobuf", "application/json")
 
     def read(self, body: bytes, content_type: str, arrival: datetime, oldest: datetime) -> Reading:
         """Entries are numbered from the first one of the first stream on."""

@@ -12,8 +12,9 @@ called `error_type`, `error_message` and `stack_trace`, as everywhere.
 `ResourceLogs` with this one record.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import ClassVar
 
 import msgspec
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
@@ -34,6 +35,9 @@ _encode = msgspec.json.Encoder().encode
 
 class OtlpDialect:
     """OTLP/HTTP, `POST /v1/logs`."""
+
+    paths: ClassVar[Sequence[str]] = ("/v1/logs",)
+    media_types: ClassVar[Sequence[str]] = (PROTOBUF, JSON, "application/protobuf")
 
     def read(self, body: bytes, content_type: str, arrival: datetime, oldest: datetime) -> Reading:
         """Records are numbered from the first one of the first resource on."""
