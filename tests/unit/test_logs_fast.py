@@ -79,7 +79,8 @@ def test_fast_and_slow_agree(records: list[dict[str, Any]], ascii_only: bool) ->
     expected, refused = [], []
     for number, line in enumerate(raw, 1):
         try:
-            expected.append(as_row(read_line(line, NOW, OLDEST)))
+            arrival = NOW + timedelta(microseconds=number)
+            expected.append(as_row(read_line(line, arrival, OLDEST)))
         except LineRejected as error:
             refused.append((number, error.reason))
     found, converter = convert(*raw)

@@ -7,13 +7,12 @@ from litestar import Request, Router, get
 from litestar.response import Stream
 
 from quarterdeck.api.context import context_of, header
-from quarterdeck.api.envelope import encode
-from quarterdeck.api.errors import render
+from quarterdeck.api.envelope import ErrorBody, encode
 from quarterdeck.api.log_filter import WANTED
 from quarterdeck.api.logs import log_item
-from quarterdeck.core.errors import QuarterdeckError
-from quarterdeck.logs.ids import decode_id
-from quarterdeck.logs.model import Filter, LogEntry
+from quarterdeck.core.errors import InvalidRequest, NotFound, QuarterdeckError
+from quarterdeck.logs.ids import decode_id, encode_id
+from quarterdeck.logs.model import Filter, LogEntry, Place
 from quarterdeck.logs.service import LogService
 
 ALIVE = b": alive\n\n"
@@ -32,9 +31,15 @@ async def tail_logs(request: Request[Any, Any, Any], logs: LogService, wanted: F
     Send `Last-Event-ID` to go on after a line: none is missed or sent twice.
     """
     last = header(request.scope, b"last-event-id")
-    lines = logs.follow(wanted, decode_id(last) if last else None)
+    # Known before the answer begins: what is stored from now on will be in it.
+    start = _place(last) if last else await logs.here()
+    lines = logs.follow(wanted, start)
     request_id = context_of(request.scope).request_id
-    return Stream(_events(lines, request_id), media_type="text/event-stream", headers=HEADERS)
+    return Stream(
+        _events(encode_id(start), lines, request_id),
+        media_type="text/event-stream",
+        headers=HEADERS,
+    )
 
 
 def router() -> Router:
@@ -42,13 +47,35 @@ def router() -> Router:
     return Router(path="/", tags=["Logs"], dependencies=WANTED, route_handlers=[tail_logs])
 
 
-async def _events(lines: AsyncIterator[list[LogEntry]], request_id: str) -> AsyncIterator[bytes]:
-    yield ALIVE
+def _place(last: str) -> Place:
+    try:
+        return decode_id(last)
+    except NotFound:
+        raise InvalidRequest.of(
+            "Last-Event-ID", "give the id of an event of this stream as it is", "header"
+        ) from None
+
+
+def _place(last: str | None) -> Place | None:
+    try:
+        return decode_id(last) if last else None
+    except NotFound:
+        raise InvalidRequest.of(
+            "Last-Event-ID", "give the id of an event as it is; this is none", "header"
+        ) from None
+
+
+async def _events(
+    start: str, lines: AsyncIterator[list[LogEntry]], request_id: str
+) -> AsyncIterator[bytes]:
+    # An id of its own: who loses the connection before the first line comes back to here.
+    yield b"id: %b\n: alive\n\n" % start.encode()
     try:
         async for found in lines:
             yield b"".join(map(_event, found)) or ALIVE
     except QuarterdeckError as error:
-        yield b"event: error\ndata: " + render(error, request_id)[2] + b"\n\n"
+        body = ErrorBody(error.code, error.message, error.details, request_id)
+        yield b"event: error\ndata: " + encode(body) + b"\n\n"
 
 
 def _event(entry: LogEntry) -> bytes:

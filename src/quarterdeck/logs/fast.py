@@ -188,7 +188,9 @@ class Converter:
     def _slowly(self, numbered: Sequence[tuple[int, bytes]], by_day: ByDay) -> None:
         for number, line in numbered:
             try:
-                read = read_line(line, self.arrival, self.oldest)
+                # Lines that name no time keep their order: each is later than the one before.
+                arrival = self.arrival + timedelta(microseconds=number)
+                read = read_line(line, arrival, self.oldest)
             except LineRejected as rejected:
                 self._reject(number, rejected.reason)
                 continue

@@ -28,7 +28,7 @@ from quarterdeck.logs.ports import Answer, Dialect, Greeter, Reading
 from quarterdeck.logs.prepared import prepare
 from quarterdeck.logs.retention import Retention, keep_trimmed
 from quarterdeck.logs.store import LogStore
-from quarterdeck.logs.tail import follow
+from quarterdeck.logs.tail import follow, here
 from quarterdeck.logs.writer import LogWriter
 
 STEPS_S = (
@@ -176,10 +176,13 @@ class LogService:
         """The most frequent values of a field among these lines."""
         return await self._store.facet(where(wanted), field_value(field), top)
 
-    def follow(self, wanted: Filter, after: Place | None = None) -> AsyncIterator[list[LogEntry]]:
+    async def here(self) -> Place:
+        """The place behind everything that is stored by now: where following begins."""
+        return await here(self._store)
+
+    def follow(self, wanted: Filter, after: Place) -> AsyncIterator[list[LogEntry]]:
         """Lines as they are stored; see `tail.follow`."""
-        since = (after.block, after.offset) if after else None
-        return follow(self._store, self._writer, where(wanted), since, self._stopping)
+        return follow(self._store, self._writer, where(wanted), after, self._stopping)
 
     def end_following(self) -> None:
         """End every `follow`: the server is about to stop, and none would end by itself."""

@@ -44,6 +44,10 @@ SKETCH = 8192
 
 OUR_PARTS = "database = currentDatabase() AND table = 'logs' AND active"
 
+PART_ENDS_AT = "toUInt64OrDefault(splitByChar('_', _part)[3], toUInt64(18446744073709551615))"
+"""The last insert in a part, from its name. `system.parts` says it too, but later than the query
+has chosen its parts: what was merged in between would be in none."""
+
 EVERYTHING = Condition("1", {})
 
 
@@ -196,10 +200,9 @@ class LogStore:
         self, condition: Condition, block: int, offset: int, limit: int
     ) -> list[LogEntry]:
         """Lines stored after a line, in the order of storing."""
-        recent = f"{OUR_PARTS} AND max_block_number >= {{block:UInt64}}"
         newer = _and(
             condition,
-            f"_part IN (SELECT name FROM system.parts WHERE {recent}) "
+            f"{PART_ENDS_AT} >= {{block:UInt64}} "
             "AND (_block_number, _block_offset) > ({block:UInt64}, {block_offset:UInt64})",
             block=block,
             block_offset=offset,

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from quarterdeck.logs.conditions import Condition
-from quarterdeck.logs.model import LogEntry
+from quarterdeck.logs.model import LogEntry, Place
 from quarterdeck.logs.store import LogStore
 from quarterdeck.logs.writer import LogWriter
 
@@ -20,22 +20,27 @@ POLL_S = 2.0
 NOT_SOONER_S = 0.1
 """Followers ask at most so often: a busy log brings hundreds of inserts a second."""
 
-WHOLE_BLOCK = 2**62
+WHOLE_BLOCK = 2**32 - 1
 """An offset behind every line of an insert."""
+
+
+async def here(store: LogStore) -> Place:
+    """The place behind everything that is stored by now."""
+    return Place(0, await store.newest_block(), WHOLE_BLOCK)
 
 
 async def follow(
     store: LogStore,
     writer: LogWriter,
     condition: Condition,
-    after: tuple[int, int] | None,
+    after: Place,
     stopping: asyncio.Event,
 ) -> AsyncIterator[list[LogEntry]]:
-    """Lines stored after `after` (insert, offset in it), or from now on; until `stopping` is set.
+    """Lines stored after a place, until `stopping` is set.
 
     An empty list is given when nothing came for `POLL_S`, so that a caller can say it is alive.
     """
-    block, offset = after or (await store.newest_block(), WHOLE_BLOCK)
+    block, offset = after.block, after.offset
     signal = asyncio.Event()
     forget = writer.on_commit(signal.set)
     try:

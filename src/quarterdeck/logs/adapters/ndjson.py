@@ -6,7 +6,7 @@ that is there as a whole, and the way of arrays.
 
 import re
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import ClassVar
 
 import msgspec
@@ -48,7 +48,8 @@ class NdjsonDialect:
             if not piece.strip(WHITE):
                 continue
             try:
-                lines.append(read_line(piece, arrival, oldest))
+                # Lines that name no time keep their order.
+                lines.append(read_line(piece, arrival + timedelta(microseconds=number), oldest))
             except LineRejected as rejected:
                 rejections.append(Rejection(number, rejected.reason))
         return Reading(lines, rejections, len(lines) + len(rejections))
