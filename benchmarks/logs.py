@@ -85,7 +85,11 @@ def searches(number_of_hours: int = 168) -> list[Searches]:
         ),
         Searches(
             "regex without literals", 450,
-            [{"query": f"/[a-z]+ [0-9]{{{n}}} [a-z]+ [0-9]{{2}}\\b/"} for n in (2, 3, 4)],
+            [
+                {"query": r"/\b[45]\d\d \d\.\d\.\d\b/"},
+                {"query": r"/\b\d{4,} of [0-9]+/"},
+                {"query": r"/(\d{1,3}\.){3}\d{1,3}/"},
+            ],
         ),
     ]  # fmt: skip
 

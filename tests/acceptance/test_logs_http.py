@@ -136,9 +136,7 @@ def test_context_shows_neighbours_and_the_request(server: ServerProcess) -> None
     lines = [line(number, "around", request_id=f"rq{number % 2}") for number in range(10)]
     store(server, *lines, line(5, "elsewhere", request_id="rq1"))
     (middle,) = search(server, service="around", query='"number 5"')["logs"]
-    data = server.call(
-        "GET", f"/logs/{middle['id']}/context?before=2&after=3", role="viewer"
-    ).data
+    data = server.call("GET", f"/logs/{middle['id']}/context?before=2&after=3", role="viewer").data
     assert [log["message"][-1] for log in data["before"]] == ["3", "4"]
     assert [log["message"][-1] for log in data["after"]] == ["6", "7", "8"]
     same = [(log["service"], log["message"][-1]) for log in data["same_request"]]
@@ -150,7 +148,12 @@ def test_histogram_and_facets_count_what_the_search_finds(server: ServerProcess)
     store(
         server,
         *(
-            line(number * 60, "counted", level="error" if number % 3 == 0 else "info", zone=number % 4)
+            line(
+                number * 60,
+                "counted",
+                level="error" if number % 3 == 0 else "info",
+                zone=number % 4,
+            )
             for number in range(30)
         ),
     )

@@ -1,5 +1,6 @@
 """The platform's log format: fields, metadata, marks, and that what arrived can be read back."""
 
+import contextlib
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,6 +18,7 @@ from quarterdeck.logs.model import MAX_MESSAGE, MAX_NAME, Line
 from quarterdeck.logs.rules import LineRejected, normalise, read_line
 from quarterdeck.logs.texts import kept, original_bytes
 from quarterdeck.logs.timestamps import stamp
+from quarterdeck.logs.vocabulary import IDS
 
 ARRIVAL = datetime(2025, 12, 4, 12, 0, 0, 250_000, tzinfo=UTC)
 OLDEST = ARRIVAL - timedelta(days=90)
@@ -39,7 +41,7 @@ def metadata(made: Line) -> Any:
 def test_platform_line_becomes_fields_and_metadata() -> None:
     made = line(
         '{"timestamp":"2025-12-04T11:00:00.5Z","level":"error","service":"api","message":"boom",'
-        '"request_id":"req_1","user_id":"usr_1","tenant_id":"tnt_1","duration_ms":1.50,"a":{"b":[ ]}}'
+        '"request_id":"req_1","user_id":"usr_1","tenant_id":"tnt_1","took":1.50,"a":{"b":[ ]}}'
     )
     assert made == Line(
         timestamp="2025-12-04T11:00:00.500000Z",
@@ -51,12 +53,12 @@ def test_platform_line_becomes_fields_and_metadata() -> None:
         tenant_id="tnt_1",
         metadata=made.metadata,
     )
-    assert bytes(made.metadata) == b'{"duration_ms":1.50,"a":{"b":[ ]}}'
+    assert bytes(made.metadata) == b'{"took":1.50,"a":{"b":[ ]}}'
 
 
 def test_error_object_becomes_what_the_api_shows() -> None:
-    made = of(timestamp=AT, level="error", message="m",
-              error={"type": "PaymentError", "message": "no", "stack_trace": "at x", "code": 5})  # fmt: skip
+    error = {"type": "PaymentError", "message": "no", "stack_trace": "at x", "code": 5}
+    made = of(timestamp=AT, level="error", message="m", error=error)
     assert metadata(made) == {
         "error_type": "PaymentError", "error_message": "no", "stack_trace": "at x", "error.code": 5,
     }  # fmt: skip
@@ -158,6 +160,24 @@ def test_other_names_of_fields_are_understood(
     assert json.loads(made.original) == fields
 
 
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [(name, field) for field, names in IDS.items() for name in names],
+)
+def test_other_names_of_ids_are_understood(name: str, field: str) -> None:
+    made = of(timestamp=AT, level="info", service="s", message="m", **{name: "id_1"})
+    assert (getattr(made, field), metadata(made)) == ("id_1", {})
+    assert json.loads(made.original)[name] == "id_1"
+
+
+@pytest.mark.parametrize("spaces", [(",", ":"), (", ", ": "), (" ,", " : ")])
+def test_way_of_writing_json_is_not_looked_at(spaces: tuple[str, str]) -> None:
+    sent = {"timestamp": AT, "level": "info", "message": "é", "a": {"b": [1, 2]}, "ü": 1}
+    assert line(json.dumps(sent, separators=spaces)).original == ""
+    doubled = json.dumps(sent, separators=spaces)[:-1] + spaces[0] + '"":1' + spaces[0] + '"":2}'
+    assert line(doubled).original == doubled
+
+
 def test_other_names_stay_metadata_where_the_field_is_there() -> None:
     fields = {"msg": "other", "time": 5, "severity": "x", "app": "y"}
     made = of(timestamp=AT, level="info", service="s", message="m", **fields)
@@ -196,6 +216,13 @@ def test_text_of_another_type_is_its_json_text() -> None:
 def test_line_that_says_nothing_is_rejected_by_reason(raw: str, reason: str) -> None:
     with pytest.raises(LineRejected, match=reason):
         line(raw)
+
+
+@pytest.mark.parametrize("name", ["metadata", "error", "message", "x"])
+def test_nesting_around_the_limit_is_a_line_or_rejected(name: str) -> None:
+    for depth in range(800, 1010):
+        with contextlib.suppress(LineRejected):
+            line(f'{{"service":"s","y":1,"{name}":{{"a":{"[" * depth}{"]" * depth}}}}}')
 
 
 def test_message_may_be_missing_where_there_is_metadata() -> None:
@@ -286,20 +313,24 @@ def meaning(sent: dict[str, Any]) -> dict[str, Any]:
         said["timestamp"] = datetime.fromisoformat(said["timestamp"]).replace(tzinfo=UTC)
     nested, error = sent.pop("metadata", None), sent.pop("error", None)
     flat = dict(sent)
-    for value, name in ((nested, "metadata"), (error, "error")):
-        if value is not None and (not isinstance(value, dict) or (not value and name == "error")):
-            flat[name] = value
-    pairs = [(k, k, "metadata") for k in nested] if isinstance(nested, dict) else []
-    pairs += (
-        [(k, ERROR.get(k, f"error.{k}"), "error") for k in error] if isinstance(error, dict) else []
-    )
-    for key, target, prefix in pairs:
-        if prefix == "error" and target in flat:
-            target = f"error.{key}"
-        while target in flat:
-            target = f"{prefix}.{target}"
-        flat[target] = (nested if prefix == "metadata" else error)[key]
+    if nested is not None and not isinstance(nested, dict):
+        flat["metadata"] = nested
+    if error is not None and (not error or not isinstance(error, dict)):
+        flat["error"] = error
+    if isinstance(nested, dict):
+        for key, value in nested.items():
+            flat[free(key, "metadata", flat)] = value
+    if isinstance(error, dict):
+        for key, value in error.items():
+            name = ERROR.get(key, f"error.{key}")
+            flat[free(f"error.{key}" if name in flat else name, "error", flat)] = value
     return {**said, "": flat}
+
+
+def free(name: str, prefix: str, taken: dict[str, Any]) -> str:
+    while name in taken:
+        name = f"{prefix}.{name}"
+    return name
 
 
 def told(made: Line) -> dict[str, Any]:
@@ -318,12 +349,13 @@ def told(made: Line) -> dict[str, Any]:
 
 SCALARS = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=8)
 VALUES = st.recursive(
-    SCALARS, lambda v: st.lists(v, max_size=3) | st.dictionaries(st.text(max_size=3), v, max_size=3),
+    SCALARS,
+    lambda v: st.lists(v, max_size=3) | st.dictionaries(st.text(max_size=3), v, max_size=3),
     max_leaves=6,
-)  # fmt: skip
+)
 NAMES = st.sampled_from(
-    ["a", "b", "msg", "time", "severity", "app", "userId", "error_type", "metadata.a", "stack_trace",
-     "error.type", "log.level", "ts", "err", "PRIORITY", ""]
+    ["a", "b", "msg", "time", "severity", "app", "userId", "error_type", "metadata.a",
+     "stack_trace", "error.type", "log.level", "ts", "err", "PRIORITY", ""]
 )  # fmt: skip
 SENT = st.fixed_dictionaries(
     {},
@@ -371,8 +403,8 @@ def test_bytes_that_look_like_kept_ones_are_given_back() -> None:
 
 PIECES = st.lists(
     st.sampled_from(
-        [b"{", b"}", b"[", b"]", b'"', b":", b",", b'"message"', b'"m"', b"5", b"null", b"\n", b"\\",
-         b"\xff", b'{"message":"m"}', b"\\ud800", b"\x00", b'"a":1', b"1e999", b"-"]
+        [b"{", b"}", b"[", b"]", b'"', b":", b",", b'"message"', b'"m"', b"5", b"null", b"\n",
+         b"\\", b"\xff", b'{"message":"m"}', b"\\ud800", b"\x00", b'"a":1', b"1e999", b"-"]
     )
 ).map(b"".join)  # fmt: skip
 

@@ -16,9 +16,7 @@ from litestar.params import Parameter, QueryParameter
 from quarterdeck.core.errors import InvalidRequest
 from quarterdeck.core.text import is_storable
 from quarterdeck.logs.model import MAX_NAME, Filter, Level
-
-MAX_QUERY = 4096
-"""Characters of an expression of the query language."""
+from quarterdeck.logs.query import MAX_QUERY
 
 EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 LATEST = datetime(2299, 12, 31, tzinfo=UTC)

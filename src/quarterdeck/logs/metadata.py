@@ -19,6 +19,8 @@ _ESCAPED = re.compile(r'[\x00-\x1f"\\]')
 """What a JSON text cannot have in a string but as an escape."""
 
 _IN_NUMBER = re.compile(r"[0-9.eE+\-]*")
+"""What may be a part of a number, which has many notations."""
+
 _CONSTANTS = ("true", "false", "null")
 
 
@@ -46,17 +48,21 @@ def _needle(key: Key, value: Value) -> str | None:
     """A text that is in the JSON if it matches and has no escape in it: of the value if that can
     be, which is rarer than the key. To look for two takes longer than to parse a few lines more."""
     match value:
-        case Word((text,)) | Quoted(text) if _is_string(text):
+        case Word((text,)) | Quoted(text) if (
+            text and _is_string(text) and not NUMBER.fullmatch(text)
+        ):
             return f'"{text}"'
-        case Word(parts) if texts := [part for part in parts if _is_string(part)]:
-            return max(texts, key=len)
+        case Word(parts) if len(parts) > 1:
+            texts = [part for part in parts if _is_string(part) and not _IN_NUMBER.fullmatch(part)]
+            if texts:
+                return max(texts, key=len)
     last = min((path[-1] for path in key.paths), key=len)
     return None if _ESCAPED.search(last) else f'{last}"'
 
 
 def _is_string(text: str) -> bool:
-    """Whether what contains it is a string, and without escapes: numbers have many notations."""
-    return not (_ESCAPED.search(text) or _IN_NUMBER.fullmatch(text) or text in _CONSTANTS)
+    """Whether what has this text, if it is no number, is a string without escapes."""
+    return not (_ESCAPED.search(text) or text in _CONSTANTS)
 
 
 def _arguments(path: tuple[str, ...], binder: Binder) -> str:

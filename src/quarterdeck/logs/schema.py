@@ -9,7 +9,7 @@ CREATE TABLE IF NOT EXISTS logs (
   request_id String CODEC(ZSTD(1)),
   user_id String CODEC(ZSTD(3)),
   tenant_id String CODEC(ZSTD(3)),
-  metadata String CODEC(ZSTD(3)),
+  metadata String CODEC(ZSTD(1)),
   level_original LowCardinality(String) CODEC(ZSTD(1)),
   marks LowCardinality(String) CODEC(ZSTD(1)),
   original String CODEC(ZSTD(3)),
