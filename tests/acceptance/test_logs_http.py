@@ -319,3 +319,11 @@ def test_stats_tell_what_is_kept(server: ServerProcess) -> None:
     assert stats["rows"] == search(server)["pagination"]["total"] > 0
     assert stats["bytes"] > 0
     assert (stats["retention_days"], stats["retention_bytes"]) == (90, None)
+
+
+def test_metrics_count_the_lines(server: ServerProcess) -> None:
+    store(server, line(1, "measured"), line(2, "measured"))
+    text = server.call("GET", "/metrics", role="viewer", prefix="").raw.decode()
+    (stored,) = [row for row in text.splitlines() if row.startswith("quarterdeck_log_lines_stored")]
+    assert float(stored.split()[1]) >= 2
+    assert "quarterdeck_log_waiting_bytes 0.0" in text

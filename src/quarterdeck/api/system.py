@@ -5,12 +5,14 @@ from typing import Any
 
 from litestar import Response, Router, get
 from prometheus_client import CollectorRegistry, Counter, Histogram
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from quarterdeck import __version__
 from quarterdeck.api.envelope import Envelope, encode, ok
 from quarterdeck.core.errors import QuarterdeckError
+from quarterdeck.logs.model import Intake
+from quarterdeck.logs.service import LogService
 from quarterdeck.queues.model import QueueStatus
 from quarterdeck.queues.rules import status_of
 from quarterdeck.queues.service import QueueListing, QueueService
@@ -71,11 +73,14 @@ async def _outcome(check: Check) -> str:
 
 
 @get("/metrics", include_in_schema=False)
-async def metrics(queues: QueueService, server_metrics: Metrics) -> Response[bytes]:
-    """Prometheus metrics: this server's requests and every queue's counts."""
+async def metrics(
+    queues: QueueService, logs: LogService, server_metrics: Metrics
+) -> Response[bytes]:
+    """Prometheus metrics: this server's requests, every queue's counts, lines taken in."""
     listing = await queues.list_queues()
     scrape = CollectorRegistry()
     scrape.register(_Families(listing))
+    scrape.register(_LogFamilies(logs.intake))
     body = generate_latest(server_metrics.registry) + generate_latest(scrape)
     return Response(body, media_type=CONTENT_TYPE_LATEST)
 
@@ -109,6 +114,36 @@ class _Families:
         for source in self._listing.sources:
             _add(up, [source.name], source.error is None)
         return [jobs, hour, paused, critical, up]
+
+
+class _LogFamilies:
+    """What this server has taken in since its start."""
+
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
+
+    def collect(self) -> list[Metric]:
+        intake = self._intake
+        return [
+            CounterMetricFamily(
+                "quarterdeck_log_lines_stored", "Log lines stored.", intake.stored
+            ),
+            CounterMetricFamily(
+                "quarterdeck_log_lines_failed", "Log lines that could not be stored; their "
+                "senders were told.", intake.failed,
+            ),
+            CounterMetricFamily(
+                "quarterdeck_log_inserts", "Inserts of log lines.", intake.inserts
+            ),
+            CounterMetricFamily(
+                "quarterdeck_syslog_datagrams_dropped", "Syslog over UDP for which there was no "
+                "room.", intake.dropped_datagrams,
+            ),
+            GaugeMetricFamily(
+                "quarterdeck_log_waiting_bytes", "Lines received and not yet stored.",
+                intake.waiting_bytes,
+            ),
+        ]  # fmt: skip
 
 
 def _add(family: GaugeMetricFamily, labels: list[str], value: int | bool | None) -> None:

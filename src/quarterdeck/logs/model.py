@@ -220,3 +220,14 @@ class Stats:
     retention_bytes: int | None
     dropped_datagrams: int
     """Syslog over UDP that came faster than it could be taken, since this server's start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What this server has taken in since its start; `waiting_bytes` is now."""
+
+    stored: int
+    failed: int
+    inserts: int
+    waiting_bytes: int
+    dropped_datagrams: int

@@ -17,6 +17,7 @@ from quarterdeck.logs.model import (
     Facet,
     Filter,
     Histogram,
+    Intake,
     Line,
     LogEntry,
     LogPage,
@@ -188,6 +189,18 @@ class LogService:
         """End every `follow`: the server is about to stop, and none would end by itself."""
         self._stopping.set()
         self._writer.wake()
+
+    @property
+    def intake(self) -> Intake:
+        """What this server has taken in."""
+        counts = self._writer.counts
+        return Intake(
+            stored=counts.lines,
+            failed=counts.failed,
+            inserts=counts.inserts,
+            waiting_bytes=self._writer.waiting_bytes,
+            dropped_datagrams=self.dropped_datagrams(),
+        )
 
     async def stats(self) -> Stats:
         """What is kept, and how fast it comes in."""
