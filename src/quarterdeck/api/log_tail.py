@@ -56,15 +56,6 @@ def _place(last: str) -> Place:
         ) from None
 
 
-def _place(last: str | None) -> Place | None:
-    try:
-        return decode_id(last) if last else None
-    except NotFound:
-        raise InvalidRequest.of(
-            "Last-Event-ID", "give the id of an event as it is; this is none", "header"
-        ) from None
-
-
 async def _events(
     start: str, lines: AsyncIterator[list[LogEntry]], request_id: str
 ) -> AsyncIterator[bytes]:
