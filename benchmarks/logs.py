@@ -33,7 +33,7 @@ from support import log_lines
 BARE = Path(__file__).parent / "support" / "bare_engine.py"
 PREFIX = "/api/v1/platform/system"
 BODY = 4 * 1024 * 1024
-SENDERS = 3
+SENDERS = 8
 CLIENTS = 50
 CROWD_S = 20.0
 

@@ -163,7 +163,8 @@ async def whole(body: AsyncIterator[bytes], limit: int) -> bytes:
 async def _body(receive: Receive) -> AsyncIterator[bytes]:
     while True:
         try:
-            message = await asyncio.wait_for(receive(), READ_TIMEOUT_S)
+            async with asyncio.timeout(READ_TIMEOUT_S):  # wait_for makes a task for each piece
+                message = await receive()
         except TimeoutError:
             raise HttpError(408, "The body did not arrive in time; send it again.") from None
         if message["type"] != "http.request":

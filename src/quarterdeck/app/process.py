@@ -1,12 +1,14 @@
 """Running: one process from its start to a clean end."""
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
 from collections.abc import Callable
 
 import uvicorn
+import uvloop
 
 from quarterdeck.app.composition import Companion, Server, compose, data_dir, migrate_state
 from quarterdeck.config import Settings
@@ -32,7 +34,10 @@ def serve(settings: Settings, demo: Companion | None = None) -> int:
         host, port = listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
         log.info("Quarterdeck listens on http://%s:%s", shown, port)
-        asyncio.run(_run(server, settings, listener, demo))
+        # What is there by now stays: no collection needs to look at it ever again.
+        gc.freeze()
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_run(server, settings, listener, demo))
     return 0
 
 

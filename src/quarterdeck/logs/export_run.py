@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import msgspec
 
 from quarterdeck.facts import Facts, QueryLimit
 from quarterdeck.logs.conditions import where
+from quarterdeck.logs.export_ahead import BiteReader
 from quarterdeck.logs.export_files import ExportDirectory, PartFile
 from quarterdeck.logs.export_formats import RowCounter
 from quarterdeck.logs.export_plan import Bite, plan, read_bite, smaller
@@ -40,6 +41,7 @@ class ExportRun:
         self._report = report
         self._layout = run.export.layout
         self._condition = where(run.export.filter)
+        self._reader = BiteReader(self._read)
         self._rows = 0
         self._total = 0
         self._is_empty = True
@@ -70,6 +72,7 @@ class ExportRun:
             raise
         finally:
             await asyncio.shield(part.close())
+            await self._reader.close()
         final = self._directory.finished(self._run.export, self._run.name)
         await asyncio.to_thread(self._directory.publish, part.path, final)
         return self._rows, size
@@ -103,7 +106,7 @@ class ExportRun:
         start, rows, is_empty = await part.mark(), self._rows, self._is_empty
         while True:
             try:
-                await self._copy(part, bites[number])
+                await self._copy(part, *bites[number : number + 2])
             except QueryLimit:
                 parts = smaller(bites[number])
                 if not parts:
@@ -115,9 +118,12 @@ class ExportRun:
             else:
                 return bites
 
-    async def _copy(self, part: PartFile, bite: Bite) -> None:
+    def _read(self, bite: Bite) -> AsyncGenerator[bytes]:
+        return read_bite(self._facts, self._layout, self._condition, bite)
+
+    async def _copy(self, part: PartFile, bite: Bite, following: Bite | None = None) -> None:
         counter = RowCounter(self._layout)
-        async with aclosing(read_bite(self._facts, self._layout, self._condition, bite)) as pieces:
+        async with aclosing(self._reader.pieces(bite, following)) as pieces:
             async for piece in pieces:
                 self._rows += counter.count(piece)
                 await part.write(self._opened(piece) if self._is_empty else piece)

@@ -24,10 +24,11 @@ TABLE = "logs"
 INSERT_BYTES = 16 * 1024 * 1024
 """One insert takes up to so much: 60,000 lines. More made it no faster, and holds more memory."""
 
-ENOUGH = 4 * 1024 * 1024
-GATHER_S = 0.02
-"""With less than `ENOUGH` waiting, an insert waits so long for company: each costs 10 ms, however
-small, and makes a part that must be merged."""
+GATHER_S = 0.015
+LONGEST_GATHER_S = 0.3
+"""An insert waits for company as long as more keeps coming: each costs 10 ms, however small, and
+makes a part that must be merged. (Measured: of a million lines in 100 inserts, merging took twice
+the CPU that it took in 22.)"""
 
 INSERT_SETTINGS = {"exclude_materialize_skip_indexes_on_insert": "i_ng"}
 """The n-gram filter is built by the first merge: 13 % more lines a second; new parts are small."""
@@ -64,6 +65,8 @@ class LogWriter:
         self._capacity = capacity
         self._queue: deque[Waiting] = deque()
         self._waiting_bytes = 0
+        self._queued = 0
+        """Of these, what is not in the insert that runs now."""
         self._arrived = asyncio.Event()
         self._room = asyncio.Condition()
         self._listeners: set[Callable[[], None]] = set()
@@ -109,6 +112,7 @@ class LogWriter:
         async with self._room:
             await self._room.wait_for(lambda: self._waiting_bytes < self._capacity)
         self._waiting_bytes += prepared.size
+        self._queued += prepared.size
         self._queue.append(Waiting(prepared, stored))
         self._arrived.set()
         return stored
@@ -123,18 +127,27 @@ class LogWriter:
                     self._arrived.clear()
                     await self._arrived.wait()
                     continue
-                if self._waiting_bytes < ENOUGH and not stop.is_set():
-                    await asyncio.sleep(GATHER_S)
+                await self._gather(stop)
                 await self._store(self._take())
         finally:
             ending.cancel()
             for waiting in self._queue:
                 waiting.stored.cancel()
 
+    async def _gather(self, stop: asyncio.Event) -> None:
+        """Wait while lines keep coming and there are not enough for an insert."""
+        clock = asyncio.get_running_loop().time
+        ends, seen = clock() + LONGEST_GATHER_S, -1
+        while seen < self._queued < INSERT_BYTES and clock() < ends and not stop.is_set():
+            seen = self._queued
+            await asyncio.sleep(GATHER_S)
+
     def _take(self) -> list[Waiting]:
-        taken, size = [self._queue.popleft()], 0
-        while self._queue and (size := size + taken[-1].prepared.size) < INSERT_BYTES:
+        taken, size = [], 0
+        while self._queue and size < INSERT_BYTES:
             taken.append(self._queue.popleft())
+            size += taken[-1].prepared.size
+        self._queued -= size
         return taken
 
     async def _store(self, taken: Sequence[Waiting]) -> None:
