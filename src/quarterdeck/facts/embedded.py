@@ -17,7 +17,7 @@ from quarterdeck.facts.lanes import Lanes, Turn
 from quarterdeck.facts.loading import insert_sql, rows_file
 from quarterdeck.facts.ports import NO_PARAMS, USUAL, Insert, Limits, Param
 from quarterdeck.facts.rows import decode_rows
-from quarterdeck.facts.statements import quoted, reading, select
+from quarterdeck.facts.statements import quoted, reading_here, select
 from quarterdeck.facts.streaming import OpenStream, StreamRequest
 from quarterdeck.facts.trimming import Trimmer
 
@@ -89,7 +89,7 @@ class EmbeddedFacts:
     ) -> list[T]:
         """See `Facts.fetch`."""
         texts, query_id = encode_params(params), secrets.token_hex(8)
-        text = select(sql, "JSONEachRow", {**reading(limits), "log_comment": query_id})
+        text = select(sql, "JSONEachRow", reading_here(limits, query_id))
 
         def work(session: Session) -> list[T]:
             return decode_rows(session.query(text, texts), row)

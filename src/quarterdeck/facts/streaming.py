@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from quarterdeck.facts.engine import Engine, EngineError, Pieces
 from quarterdeck.facts.ports import Limits
-from quarterdeck.facts.statements import heading, parted, reading, select
+from quarterdeck.facts.statements import heading, parted, reading_here, select
 
 BLOCK_ROWS = 8192
 """Rows of one piece, so that a stream of long rows stays at flat memory."""
@@ -29,7 +29,7 @@ class StreamRequest:
         """Raises ValueError for a format that does not go row by row."""
         plain, headed = parted(form)
         query_id = secrets.token_hex(8)
-        settings = {"max_block_size": BLOCK_ROWS, **reading(limits), "log_comment": query_id}
+        settings = {"max_block_size": BLOCK_ROWS, **reading_here(limits, query_id)}
         return cls(
             query_id, select(sql, plain, settings), plain, heading(sql, form) if headed else "",
             params,

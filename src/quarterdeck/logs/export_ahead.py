@@ -1,7 +1,6 @@
 """Reading the bites of an export in order, one ahead.
 
-While a bite is written the engine makes the next one, on another core: half the time for a bite
-that is small. Large ones are read alone, for the sake of memory.
+While a bite is written the engine makes the next one, on another core: nearly half the time. Large ones are read alone, for the sake of memory.
 """
 
 import asyncio
@@ -23,7 +22,7 @@ class BiteReader:
         """The pieces of a bite, while `following` is begun."""
         begun = await self._taken(bite)
         try:
-            if following and bite.is_small and following.is_small:
+            if following and bite.is_light and following.is_light:
                 self._ahead = (following, _Begun(self._read(following)))
             while (piece := await begun.next()) is not None:
                 yield piece

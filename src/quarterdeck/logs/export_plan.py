@@ -15,8 +15,10 @@ from quarterdeck.logs.export_formats import Layout
 
 HOUR_US = 3_600_000_000
 HOURS_OF_A_DAY = 24
-BITE_ROWS = 50_000
-"""Hours of one day are read together up to so many rows."""
+BITE_ROWS = 64_000
+"""Hours of one day are read together up to so many rows; these fit into memory as a whole."""
+AHEAD_ROWS = 100_000
+"""Up to so many, there is memory for the next bite beside this one."""
 
 BLOCK_ROWS = 8192
 PARTS = 16
@@ -56,8 +58,13 @@ class Bite(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def is_small(self) -> bool:
-        """Whether it fits into memory as a whole, and another one beside it."""
+        """Whether it can be had at once."""
         return self.rows <= BITE_ROWS and self.block_rows == BLOCK_ROWS
+
+    @property
+    def is_light(self) -> bool:
+        """Whether another one can be had beside it."""
+        return self.rows <= AHEAD_ROWS and self.block_rows == BLOCK_ROWS
 
 
 class Hour(msgspec.Struct, frozen=True):
@@ -141,7 +148,7 @@ def read_bite(
         "ORDER BY timestamp DESC, _block_number DESC, _block_offset DESC"
     )
     settings = {**SORTING, **layout.settings, "max_block_size": bite.block_rows}
-    if bite.is_small:
+    if False:
         sql += " LIMIT 1000000000"
         settings |= LAZY
     params: dict[str, Param] = {
