@@ -44,6 +44,15 @@ ingest = "100000000/minute"
 """
 
 
+INCIDENT_WORDS = (
+    "timeout", "deadlock", "autovacuum", "heartbeat", "refused", "rendered", "complaints",
+)  # fmt: skip
+INCIDENT_PAIRS = (
+    "connection timeout", "deadlock detected", "lease renewed", "password refused",
+    "dead tuples", "gave attempts", "schedules late",
+)  # fmt: skip
+
+
 @dataclass
 class Searches:
     """One kind of search: what is asked, as often as there are different needles, and the goal."""
@@ -59,9 +68,10 @@ def searches(number_of_hours: int = 168) -> list[Searches]:
     hours = [f"2026-11-{16 + n // 24:02}T{n % 24:02}" for n in range(0, number_of_hours, 24)]
     return [
         Searches("no filter", 60, [{} for _ in range(7)]),
-        Searches("word", 60, [{"query": word} for word in words[:7]]),
+        Searches("word", 60, [{"query": word} for word in INCIDENT_WORDS]),
         Searches("rare word", 60, [{"query": word} for word in log_lines.RARE_WORDS[:7]]),
-        Searches("two words", 60, [{"query": f"lease {word}"} for word in words[1:8]]),
+        Searches("two words", 60, [{"query": pair} for pair in INCIDENT_PAIRS]),
+        Searches("word in addresses everywhere", 300, [{"query": word} for word in words[:5]]),
         Searches("level", 60, [{"level": name} for name in ("error", "warning", "info", "debug")]),
         Searches(
             "level and service", 60,
