@@ -111,7 +111,10 @@ async def test_a_caller_that_hangs_up_is_an_error() -> None:
 
 
 async def test_a_zstd_frame_that_wants_a_huge_window_is_refused() -> None:
-    options: dict[int, int] = {zstd.CompressionParameter.window_log: 27, zstd.CompressionParameter.checksum_flag: 1}
+    options: dict[int, int] = {
+        zstd.CompressionParameter.window_log: 27,
+        zstd.CompressionParameter.checksum_flag: 1,
+    }
     packer = zstd.ZstdCompressor(options=options)
     packed = packer.compress(bytes(range(256)) * 4000) + packer.flush()
     with pytest.raises(InvalidRequest, match="not zstd"):

@@ -1,6 +1,7 @@
 """Reading the bites of an export in order, one ahead.
 
-While a bite is written the engine makes the next one, on another core: nearly half the time. Large ones are read alone, for the sake of memory.
+While a bite is written the engine makes the next one, on another core: nearly half the time. Large
+bites are read alone, for the sake of memory.
 """
 
 import asyncio
