@@ -13,13 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from acceptance.server_process import ServerProcess
+from acceptance.server_process import ServerProcess, wait_until
 from log_world import (
     SETTINGS,
     Batch,
     Sender,
     acknowledged,
-    equip,
     everything,
     large_batch,
     peak_mb,
@@ -169,8 +168,6 @@ def mixed(sender: str, number: int) -> Batch:
 
 def wait_for_refusals(senders: Sequence[Sender]) -> None:
     """Until each has been refused twice."""
-    from acceptance.server_process import wait_until
-
     wait_until(lambda: all(sender.statuses[503] >= 2 for sender in senders), 60)
 
 

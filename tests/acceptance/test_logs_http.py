@@ -74,10 +74,11 @@ def test_the_sample_of_the_spec_comes_back_field_for_field(server: ServerProcess
     data = search(server, query="payment", service="api-sample", level="error")
     (log,) = data["logs"]
     assert log["id"].startswith("log_")
-    assert {name: log[name] for name in ("level", "service", "message", "request_id", "user_id")} == {
+    fields = {
         "level": "error", "service": "api-sample", "message": "Payment processing failed",
         "request_id": "req_abc123", "user_id": "usr_xyz",
     }  # fmt: skip
+    assert {name: log[name] for name in fields} == fields
     assert log["metadata"] == {"error_type": "PaymentError", "stack_trace": "..."}
     assert log["timestamp"] == stamp(1)
     assert data["pagination"] | {"cursor": None} == {

@@ -3,6 +3,7 @@
 import http.client
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import pytest
 
@@ -27,6 +28,10 @@ STOPPED_WITHIN_S = 10
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     with running(ServerProcess(tmp_path_factory.mktemp("tail"), settings=SETTINGS)) as server:
         yield server
+
+
+def hears_more(follower: Follower, than: int) -> bool:
+    return len(follower.events) > than
 
 
 def ids(followers: Sequence[Follower]) -> list[str]:
@@ -84,7 +89,7 @@ def test_a_follower_that_comes_back_misses_and_doubles_nothing(server: ServerPro
     with sending(*senders):
         for _ in range(6):
             now, heard = followers[-1], len(followers[-1].events)
-            wait_until(lambda now=now, heard=heard: len(now.events) > heard)
+            wait_until(partial(hears_more, now, heard))
             now.hang_up()
             wait_for_more(senders, 5)
             followers.append(now.again())

@@ -1,5 +1,6 @@
 """Bodies of any length and encoding, piece by piece."""
 
+import contextlib
 import gzip
 import zlib
 from typing import Any
@@ -87,10 +88,8 @@ async def test_a_body_that_ends_in_the_middle_gives_what_came_and_an_error(encod
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "zstd"])
 @given(junk=st.binary(min_size=1, max_size=300))
 async def test_junk_is_an_error_of_the_caller(encoding: str, junk: bytes) -> None:
-    try:
+    with contextlib.suppress(InvalidRequest):
         await unpacked(encoding, [junk])
-    except InvalidRequest:
-        pass
 
 
 async def test_an_unknown_encoding_names_the_known_ones() -> None:

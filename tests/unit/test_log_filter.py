@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from quarterdeck.api.log_filter import EARLIEST, LATEST, MAX_QUERY, filter_of
+from quarterdeck.api.log_filter import EARLIEST, LATEST, filter_of
 from quarterdeck.core.errors import InvalidRequest
 from quarterdeck.logs.kept_filter import from_data, to_data
 from quarterdeck.logs.model import MAX_NAME, Filter, Level
+from quarterdeck.logs.query import MAX_QUERY
 
 TEN = datetime(2025, 12, 4, 10, tzinfo=UTC)
 TEXTS = ("query", "service", "request_id", "user_id", "tenant_id")
