@@ -315,6 +315,10 @@ class Follower:
         """Go on after the last line that this one has heard of."""
         return Follower(self.server, self.query, self.newest_id).start()
 
+    def wait_for_more(self, events: int = 1) -> None:
+        wanted = len(self.events) + events
+        wait_until(lambda: len(self.events) >= wanted)
+
     def hang_up(self) -> None:
         if self._socket is not None:
             with suppress(OSError):  # the server may have been faster

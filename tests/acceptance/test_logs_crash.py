@@ -101,7 +101,8 @@ def test_kills_during_ingest_lose_and_double_nothing_acknowledged(
 
 
 def test_a_full_disk_refuses_lines_and_keeps_those_acknowledged(tmp_path: Path) -> None:
-    with running(ServerOnSmallDisk(tmp_path, settings=SETTINGS)) as server:
+    server = ServerOnSmallDisk(tmp_path, settings=SETTINGS)
+    with running(server):
         senders = [Sender(server, f"filler-{number}", large_batch) for number in range(3)]
         with sending(*senders):
             wait_for_refusals(senders)
