@@ -8,7 +8,7 @@ import os
 import random
 import subprocess
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -105,7 +105,7 @@ def test_a_full_disk_refuses_lines_and_keeps_those_acknowledged(tmp_path: Path) 
     with running(server):
         senders = [Sender(server, f"filler-{number}", large_batch) for number in range(3)]
         with sending(*senders):
-            wait_for_refusals(senders)
+            wait_until(lambda: all(sender.statuses[503] >= 2 for sender in senders), 60)
             taken = acknowledged(senders)
             assert taken > 5
             for sender in senders:
@@ -165,11 +165,6 @@ def pushed(sender: str, number: int) -> Batch:
 
 def mixed(sender: str, number: int) -> Batch:
     return (large_batch if number % 5 == 4 else small_batch)(sender, number)
-
-
-def wait_for_refusals(senders: Sequence[Sender]) -> None:
-    """Until each has been refused twice."""
-    wait_until(lambda: all(sender.statuses[503] >= 2 for sender in senders), 60)
 
 
 def require_envelope(headers: dict[str, str], body: dict[str, object]) -> dict[str, str]:

@@ -8,9 +8,9 @@ from functools import partial
 import pytest
 
 from acceptance.server_process import PREFIX, ServerProcess, wait_until
+from log_followers import Follower
 from log_world import (
     SETTINGS,
-    Follower,
     Sender,
     everything,
     running,

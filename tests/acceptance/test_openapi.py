@@ -20,7 +20,14 @@ SPEC_ROUTES = {
     ("post", "/queues/{queue_name}/resume"),
     ("post", "/jobs/{job_id}/retry"),
     ("delete", "/jobs/{job_id}"),
+    ("get", "/logs"),
+    ("get", "/logs/export"),
 }
+
+
+@schemathesis.serializer("application/x-ndjson")
+def ndjson(_context: Any, value: Any) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode()
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +57,9 @@ def test_every_operation_documents_statuses_with_examples(document: dict[str, ob
             statuses = set(operation["responses"])
             assert {"200", "400", "401", "403", "429", "503"} <= statuses, (method, path)
             for status in statuses - {"304"}:
-                content = operation["responses"][status]["content"]["application/json"]
-                assert content["examples"]["sample"]["value"], (method, path, status)
+                for media, content in operation["responses"][status]["content"].items():
+                    assert media == "application/json" or status == "200", (method, path, status)
+                    assert content["examples"]["sample"]["value"], (method, path, status)
 
 
 def test_examples_fit_their_schemas(document: dict[str, object]) -> None:
@@ -72,7 +80,8 @@ def test_no_generated_request_breaks_the_server(server: ServerProcess) -> None:
     """Property-based: schemathesis makes requests of the document, good and bad ones."""
     seed(server, "fuzzed", failed=50, waiting=5, active=2)
     url = f"http://127.0.0.1:{server.port}"
-    schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
+    # An answer without an end is not for a client that waits for one; it has tests of its own.
+    schema = schemathesis.openapi.from_url(f"{url}/openapi.json").exclude(operation_id="TailLogs")
     headers = {"Authorization": f"Bearer {server.token('ops')}"}
     asked: Counter[str] = Counter()
 

@@ -58,9 +58,9 @@ async def test_export_is_queued_at_once_and_then_completed(world: World) -> None
         done = await exports.get(started.id, ME)
         assert (done.rows, done.total, done.error) == (2, 2, None)
         assert done.completed_at and done.expires_at == done.completed_at + timedelta(hours=24)
-        job = await WorkStore(world.database).find_job(done.job_id)
-        assert job and job.progress and job.queue_name == EXPORTS_QUEUE
-        assert (job.status, job.progress.done, job.progress.total) == (JobStatus.COMPLETED, 2, 2)
+    job = await WorkStore(world.database).find_job(done.job_id)
+    assert job and job.progress and job.queue_name == EXPORTS_QUEUE
+    assert (job.status, job.progress.done, job.progress.total) == (JobStatus.COMPLETED, 2, 2)
     assert [name for name in world.files() if not name.endswith(".txt")] == []
 
 

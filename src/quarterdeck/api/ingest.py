@@ -79,7 +79,14 @@ def protocols(dialects: Mapping[str, Dialect]) -> Router:
 
 
 def _door(kind: str, dialect: Dialect) -> HTTPRouteHandler:
-    @post(list(dialect.paths), opt=INGEST, status_code=200, name=f"ingest {kind}")
+    # PUT too: so do Elasticsearch's own clients.
+    @route(
+        list(dialect.paths),
+        http_method=["POST", "PUT"],
+        opt=INGEST,
+        status_code=200,
+        name=f"ingest {kind}",
+    )
     async def ingest(request: Incoming, logs: LogService) -> Response[bytes]:
         return await _take(request, logs, kind, dialect.media_types)
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, delete, func, select, update
+from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from quarterdeck.core.pagination import Page
@@ -122,7 +122,7 @@ class ExportRows:
         if owner is not None:
             query = query.where(log_exports.c.created_by == owner)
         row = await self._database.read(lambda c: c.execute(query).one_or_none())
-        return _export(row) if row else None
+        return export_of(row._asdict()) if row else None
 
     async def page(self, owner: str, limit: int, offset: int) -> Page[Export]:
         """The exports of one owner, newest first."""
@@ -132,14 +132,18 @@ class ExportRows:
 
         def read(connection: Connection) -> Page[Export]:
             rows = connection.execute(query.limit(limit).offset(offset))
-            return Page([_export(row) for row in rows], connection.execute(count).scalar_one())
+            return Page(
+                [export_of(row._asdict()) for row in rows], connection.execute(count).scalar_one()
+            )
 
         return await self._database.read(read)
 
     async def with_status(self, status: ExportStatus) -> list[Export]:
         """All exports of a status."""
         query = select(*_SHOWN).where(log_exports.c.status == status.value)
-        return await self._database.read(lambda c: [_export(row) for row in c.execute(query)])
+        return await self._database.read(
+            lambda c: [export_of(row._asdict()) for row in c.execute(query)]
+        )
 
     async def change(self, export_id: str, before: ExportStatus, **values: Any) -> bool:
         """Change an export that has the status `before`; False: it has another."""
@@ -222,25 +226,26 @@ def _begin(connection: Connection, values: Mapping[str, Any], name: str) -> Run 
     connection.execute(change.values(run=name, status=ExportStatus.PROCESSING.value, error=None))
     plan = None if row.plan is None else msgspec.convert(row.plan, list[Bite])
     checkpoint = msgspec.convert(row.checkpoint or [], Checkpoint)
-    return Run(_export(row), name, row.run, plan, checkpoint)
+    return Run(export_of(row._asdict()), name, row.run, plan, checkpoint)
 
 
-def _export(row: Row[*tuple[Any, ...]]) -> Export:
+def export_of(row: Mapping[str, Any]) -> Export:
+    """The export of a row, also of a new one."""
     return Export(
-        id=row.id,
-        job_id=row.job_id,
-        created_at=row.created_at,
-        created_by=row.created_by,
-        filter=from_data(row.filter),
-        format=ExportFormat(row.format),
-        json_shape=JsonShape(row.json_shape),
-        gzip=row.gzip,
-        status=ExportStatus(row.status),
-        rows=row.rows,
-        bytes=row.bytes,
-        total=row.total,
-        error=row.error,
-        completed_at=row.completed_at,
-        expires_at=row.expires_at,
-        run=row.run,
+        id=row["id"],
+        job_id=row["job_id"],
+        created_at=row["created_at"],
+        created_by=row["created_by"],
+        filter=from_data(row["filter"]),
+        format=ExportFormat(row["format"]),
+        json_shape=JsonShape(row["json_shape"]),
+        gzip=row["gzip"],
+        status=ExportStatus(row["status"]),
+        rows=row["rows"],
+        bytes=row["bytes"],
+        total=row.get("total"),
+        error=row.get("error"),
+        completed_at=row.get("completed_at"),
+        expires_at=row.get("expires_at"),
+        run=row.get("run"),
     )

@@ -31,7 +31,7 @@ from quarterdeck.logs.export_files import ExportDirectory
 from quarterdeck.logs.export_formats import ExportFormat, JsonShape
 from quarterdeck.logs.export_plan import newest_block
 from quarterdeck.logs.export_run import ExportRun, Superseded
-from quarterdeck.logs.export_state import Export, ExportRows, ExportStatus, Run, row_of
+from quarterdeck.logs.export_state import Export, ExportRows, ExportStatus, Run, export_of, row_of
 from quarterdeck.logs.kept_filter import to_data
 from quarterdeck.logs.model import Filter
 from quarterdeck.state import Database
@@ -101,9 +101,8 @@ class LogExports:
             raise TooManyRequests(
                 f"You have {MOST_UNDER_WAY} exports under way. Wait for one, or delete it.", 10
             )
-        export_id = mint("export_logs")
         payload = {
-            "export_id": export_id,
+            "export_id": mint("export_logs"),
             "created_at": self._clock().isoformat(),
             "created_by": principal,
             "filter": to_data(wanted),
@@ -113,8 +112,9 @@ class LogExports:
             "newest_block": await newest_block(self._facts),
         }
         job_id = await self._work.enqueue(EXPORTS_QUEUE, payload, max_attempts=MAX_ATTEMPTS)
-        await self._table.add(row_of(job_id, payload))
-        return await self.get(export_id, principal)
+        row = row_of(job_id, payload)
+        await self._table.add(row)
+        return export_of(row)
 
     async def get(self, export_id: str, owner: str | None) -> Export:
         """One export as it is now.
