@@ -31,6 +31,9 @@ NDJSON = (
 """The last one is what curl's `--data-binary` says when nobody tells it otherwise."""
 
 
+DEEPEST = 4
+"""Segments of the path of what is asked before."""
+
 BLANK = b" \t\r\n"
 NAMED = 100
 SHOWN = 20
@@ -94,15 +97,20 @@ def _door(kind: str, dialect: Dialect) -> HTTPRouteHandler:
 
 
 def _greeting(kind: str, home: str) -> HTTPRouteHandler:
+    # `{rest:path}` would swallow the doors further down.
+    segments = [f"/{{segment_{number}:str}}" for number in range(DEEPEST)]
+    paths = [home + "".join(segments[:depth]) for depth in range(DEEPEST + 1)]
+
     @route(
-        [home, f"{home}/{{rest:path}}"],
+        paths,
         http_method=["GET", "HEAD", "PUT", "POST"],
         opt=INGEST,
         status_code=200,
         name=f"greet {kind}",
     )
-    async def greet(request: Incoming, logs: LogService, rest: str = "") -> Response[bytes]:
-        answer = logs.greet(kind, request.method, rest)
+    async def greet(request: Incoming, logs: LogService) -> Response[bytes]:
+        path = str(request.scope["path"]).removeprefix(home)
+        answer = logs.greet(kind, request.method, path)
         if answer is None:
             raise NotFound(f"{home} takes log lines, and answers what is asked before: not this.")
         return _told(answer)
