@@ -75,7 +75,7 @@ check-contracts: # twenty lines of banner say nothing unless a contract is broke
 	@report=$$($(IN_ENV) lint-imports --no-logo 2>&1) || { echo "$$report"; exit 1; }
 
 check-unit:
-	@$(IN_ENV) pytest -q tests/unit tests/house
+	@$(IN_ENV) pytest -q -n $(WORKERS) tests/unit tests/house
 
 $(READY_TO_RUN): pyproject.toml uv.lock | $(UV_INSTALLED)
 	@scripts/need-python $(PYTHON) $(UV)

@@ -79,12 +79,12 @@ class Batch:
 
 
 def small_batch(sender: str, number: int) -> Batch:
-    """A dozen lines, each unmistakable; those of every third batch are of two days."""
+    """A dozen lines, each unmistakable; those of every other batch are of two days."""
     chance = random.Random(f"{sender}-{number}")
     lines = []
     for index in range(12):
         at = NOW + timedelta(seconds=number, microseconds=chance.randrange(10**6))
-        if number % 3 == 0 and index % 2:
+        if number % 2 and index % 2:
             at -= timedelta(days=1)
         lines.append(
             {

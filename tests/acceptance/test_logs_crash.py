@@ -79,7 +79,7 @@ def test_kills_during_ingest_lose_and_double_nothing_acknowledged(
 ) -> None:
     chance = random.Random(store)
     with running(ServerProcess(tmp_path, settings=SETTINGS)) as server:
-        senders = [Sender(server, f"sender-{number}") for number in range(4)]
+        senders = [Sender(server, f"sender-{number}") for number in range(6)]
         with sending(*senders):
             for _ in range(KILLS):
                 wait_for_more(senders)

@@ -18,7 +18,6 @@ from opentelemetry.sdk._logs import LoggingHandler
 
 from acceptance.server_process import ServerProcess, wait_until
 from log_world import NOW, SETTINGS, everything, running, stamp
-from quarterdeck.contrib.logging import QuarterdeckHandler
 from quarterdeck.core.clock import utc_now
 from servers import free_port
 from shippers import (
@@ -197,7 +196,6 @@ def test_elasticsearch_client_sends_in_bulk(server: ServerProcess, way: str) -> 
         "basic": {"basic_auth": ("anybody", token)},
         "compressed": {"bearer_auth": token, "http_compress": True},
     }
-    access = ways[way]
     with elasticsearch.Elasticsearch(url(server, "/elasticsearch"), **ways[way]) as client:
         assert client.info()["version"]["build_flavor"] == "default"
         assert client.ping()
@@ -263,27 +261,6 @@ def test_rsyslog_does_not_send_to_a_stranger(
         found(server, 1, query='"for anybody"')
         wait_until(lambda: "certificate" in (tmp_path / "rsyslog" / "out").read_text())
     assert everything(server, query='"for a friend only"') == []
-
-
-def test_our_handler_sends_what_is_logged(server: ServerProcess, logger: logging.Logger) -> None:
-    handler = QuarterdeckHandler(url(server), server.tokens["ingest"], service="ours")
-    logger.addHandler(handler)
-    for number, level in enumerate(LEVELS):
-        about = {"request_id": f"ours-{number}", "order": number}
-        logger.log(logging.getLevelName(level.upper()), "order %d", number, extra=about)
-    try:
-        fail()
-    except ValueError:
-        logger.exception("it broke")
-    assert handler.flush(10)
-    logs = found(server, 5, service="ours")
-    assert [log["level"] for log in logs] == [*LEVELS, "error"]
-    assert [log["metadata"].get("order") for log in logs] == [0, 1, 2, 3, None]
-    assert logs[1]["request_id"] == "ours-1"
-    assert logs[4]["metadata"]["error_type"] == "ValueError"
-    assert "in fail" in logs[4]["metadata"]["stack_trace"]
-    for log in logs:
-        require_now(log)
 
 
 @pytest.mark.parametrize("chunked", [False, True])
