@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from quarterdeck import access, work
+from quarterdeck import access, logs, work
 
-MIGRATIONS = tuple(Path(room.__path__[0]) / "migrations" for room in (work, access))
+MIGRATIONS = tuple(Path(room.__path__[0]) / "migrations" for room in (work, access, logs))
 
 
 def free_port() -> int:

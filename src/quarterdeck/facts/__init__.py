@@ -1,7 +1,7 @@
 """ClickHouse for what never changes: one interface over the embedded engine and servers."""
 
 from quarterdeck.facts.opening import open_facts
-from quarterdeck.facts.ports import Facts, Insert, Limits, Param, QueryLimit
+from quarterdeck.facts.ports import Facts, Insert, Limits, Param, QueryLimit, RowsRefused
 from quarterdeck.facts.schema import migrate_facts
 from quarterdeck.facts.unopened import UnopenedFacts
 
@@ -11,6 +11,7 @@ __all__ = [
     "Limits",
     "Param",
     "QueryLimit",
+    "RowsRefused",
     "UnopenedFacts",
     "migrate_facts",
     "open_facts",

@@ -3,7 +3,7 @@
 import re
 
 from quarterdeck.core.errors import SourceUnavailable
-from quarterdeck.facts.ports import Insert, Limits, QueryLimit
+from quarterdeck.facts.ports import Insert, Limits, QueryLimit, RowsRefused
 
 SOURCE = "facts"
 
@@ -52,7 +52,7 @@ def insert_failure(text: str, insert: Insert) -> SourceUnavailable:
             SOURCE, f"The store had no memory free to add {insert.count} rows; try again."
         )
     if code in _UNREADABLE:
-        return SourceUnavailable(
+        return RowsRefused(
             SOURCE, f"The store refused {insert.count} rows: one is not of the table's form."
         )
     return _failure(text, code)

@@ -20,6 +20,11 @@ class QueryLimit(SourceUnavailable):
     """A query was stopped because it took too long or too much memory; ask for less."""
 
 
+class RowsRefused(SourceUnavailable):
+    """An insert holds a row that is not of the table's form: nothing of it was added, and sending
+    it again will not help."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What one query may take."""
@@ -102,6 +107,7 @@ class Facts(Protocol):
         store are committed in the order of calls. Cancelling does not undo what is under way.
 
         Raises:
+            RowsRefused: nothing was added, and never will be.
             SourceUnavailable: nothing was added, or it is not known; the same `token` may be sent
                 again.
         """

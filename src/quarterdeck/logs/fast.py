@@ -37,6 +37,7 @@ AHEAD = timedelta(days=1)
 """How far a clock may be ahead of ours."""
 
 ABSENT = Raw(b'""')
+CAPITAL_T, CAPITAL_Z = ord("T"), ord("Z")
 NAMED = b'":'
 SPECIAL = frozenset({"metadata", "error", "err", *ID_NAMES})
 """Names of which more than the value is wanted."""
@@ -65,6 +66,12 @@ _raw = msgspec.json.Decoder(dict[str, Raw])
 Row = tuple[object, ...]
 ByDay = dict[int, list[Row]]
 _NOT_PLAIN = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+def _is_canonical(stamp: Raw) -> bool:
+    """`...T...Z` in capitals: RFC 3339 allows small letters, which the engine does not read."""
+    text = memoryview(stamp)
+    return text[11] == CAPITAL_T and text[-2] == CAPITAL_Z
 
 
 def _special(raw: dict[str, Raw]) -> Raw | dict[str, Raw] | None:
@@ -148,7 +155,7 @@ class Converter:
         level = self._spellings.get(spelling) or self._spelt(spelling)
         pop = raw.pop
         stamp = pop("timestamp")
-        if level is None or len(stamp) > LONGEST_STAMP:
+        if level is None or len(stamp) > LONGEST_STAMP or not _is_canonical(stamp):
             return None
         del raw["level"]
         service, message = pop("service"), pop("message")

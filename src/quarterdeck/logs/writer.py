@@ -13,8 +13,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from quarterdeck.core.errors import SourceUnavailable, TooManyRequests
-from quarterdeck.facts import Facts, Insert
+from quarterdeck.core.errors import (
+    InvalidRequest,
+    QuarterdeckError,
+    SourceUnavailable,
+    TooManyRequests,
+)
+from quarterdeck.facts import Facts, Insert, RowsRefused
 from quarterdeck.logs.model import COLUMNS
 from quarterdeck.logs.prepared import Prepared, Rows
 
@@ -33,6 +38,12 @@ the CPU that it took in 22.)"""
 INSERT_SETTINGS = {"exclude_materialize_skip_indexes_on_insert": "i_ng"}
 """The n-gram filter is built by the first merge: 13 % more lines a second; new parts are small."""
 
+REFUSED = (
+    "the store refuses a line of this request that we took for good; please report it. "
+    "Sending it again will not help"
+)
+UNEXPECTED = "The lines could not be stored; the server's log says why. Send them again."
+
 TRIES = 3
 FIRST_PAUSE_S = 0.2
 RETRY_AFTER_S = 1
@@ -44,6 +55,10 @@ class Waiting:
 
     prepared: Prepared
     stored: "asyncio.Future[None]"
+
+
+Part = tuple[Waiting, Rows]
+"""What one caller brought of one day."""
 
 
 @dataclass(slots=True)
@@ -103,9 +118,12 @@ class LogWriter:
     async def add(self, prepared: Prepared) -> "asyncio.Future[None]":
         """Queue rows, as soon as there is room; the future is done when they are durable.
 
-        The future raises SourceUnavailable when they could not be stored.
+        The future raises SourceUnavailable when they could not be stored, and InvalidRequest when
+        the store will never take them.
         """
         stored = asyncio.get_running_loop().create_future()
+        # Who hung up does not ask how it ended.
+        stored.add_done_callback(lambda done: done.cancelled() or done.exception())
         if not prepared.count:
             stored.set_result(None)
             return stored
@@ -151,25 +169,42 @@ class LogWriter:
         return taken
 
     async def _store(self, taken: Sequence[Waiting]) -> None:
-        days: dict[int, list[tuple[Waiting, Rows]]] = {}
+        days: dict[int, list[Part]] = {}
         for waiting in taken:
             for day, rows in waiting.prepared.days.items():
                 days.setdefault(day, []).append((waiting, rows))
         for day in sorted(days):
-            parts = days[day]
-            try:
-                await self._insert([rows for _, rows in parts])
-            except SourceUnavailable as error:
-                for waiting, rows in parts:
-                    self.counts.failed += rows.count
-                    if not waiting.stored.done():
-                        waiting.stored.set_exception(error)
+            await self._store_day(days[day])
         for waiting in taken:
             if not waiting.stored.done():
                 waiting.stored.set_result(None)
         self._waiting_bytes -= sum(waiting.prepared.size for waiting in taken)
         async with self._room:
             self._room.notify_all()
+
+    async def _store_day(self, parts: Sequence[Part]) -> None:
+        """Store one day's rows, and tell those whose rows could not be stored."""
+        try:
+            await self._insert([rows for _, rows in parts])
+        except RowsRefused:
+            if len(parts) == 1:
+                self._fail(parts, InvalidRequest.of("body", REFUSED, "body"))
+                return
+            # One sender's row must not cost the others theirs: halve until it is alone.
+            middle = len(parts) // 2
+            await self._store_day(parts[:middle])
+            await self._store_day(parts[middle:])
+        except SourceUnavailable as error:
+            self._fail(parts, error)
+        except Exception:  # everybody waits for this loop: whatever it is, it must go on
+            log.exception("log lines could not be stored")
+            self._fail(parts, SourceUnavailable("facts", UNEXPECTED))
+
+    def _fail(self, parts: Sequence[Part], error: QuarterdeckError) -> None:
+        for waiting, rows in parts:
+            self.counts.failed += rows.count
+            if not waiting.stored.done():
+                waiting.stored.set_exception(error)
 
     async def _insert(self, parts: Sequence[Rows]) -> None:
         count = sum(rows.count for rows in parts)
@@ -179,6 +214,8 @@ class LogWriter:
             try:
                 await self._facts.insert(insert)
                 break
+            except RowsRefused:
+                raise
             except SourceUnavailable as error:
                 if not left:
                     raise
