@@ -15,7 +15,6 @@ from litestar import Litestar, Router
 from litestar.di import Provide
 from litestar.exceptions import LitestarDeprecationWarning
 
-from quarterdeck import logs
 from quarterdeck.access.audit import AuditTrail
 from quarterdeck.access.model import Principal, Role
 from quarterdeck.api import log_exports, log_searches
@@ -38,9 +37,7 @@ from quarterdeck.logs.searches import SavedSearches
 from quarterdeck.state import Database
 from quarterdeck.work.store import WorkStore
 from quarterdeck.work.worker import Worker, WorkerOptions
-from servers import MIGRATIONS
 
-ALL_MIGRATIONS = tuple(dict.fromkeys((*MIGRATIONS, Path(logs.__path__[0]) / "migrations")))
 PREFIX = "/api/v1/platform/system"
 ME = "token:me"
 

@@ -39,18 +39,18 @@ def numbers(packed: bytes, kind: str) -> list[int]:
 
 @pytest.mark.parametrize(("kind", "kills"), [("json", 3), ("csv", 1)])
 async def test_killed_process_is_followed_by_one_that_goes_on(
-    logs_sqlite_url: str, logs_sqlite: Database, tmp_path: Path, kind: str, kills: int
+    sqlite_url: str, sqlite_database: Database, tmp_path: Path, kind: str, kills: int
 ) -> None:
     directory = tmp_path / "exports"
-    paths = (logs_sqlite_url, str(tmp_path / "facts"), str(directory))
+    paths = (sqlite_url, str(tmp_path / "facts"), str(directory))
     # The engine belongs to the processes that are killed; here only the state is looked at.
-    world = World(cast(Facts, None), logs_sqlite, directory)
+    world = World(cast(Facts, None), sqlite_database, directory)
     exports = world.build()
     reached: list[int] = []
 
     async def has_come_further() -> bool:
         query = "SELECT status, checkpoint FROM log_exports WHERE checkpoint IS NOT NULL"
-        for status, checkpoint in await rows(logs_sqlite, query):
+        for status, checkpoint in await rows(sqlite_database, query):
             assert status == "processing"
             bites = json.loads(checkpoint)[0]
             if bites > (reached[-1] if reached else 0):
@@ -61,7 +61,7 @@ async def test_killed_process_is_followed_by_one_that_goes_on(
     with running(paths, str(LINES), kind) as process:
         await until(has_come_further)
         process.kill()
-    ((export_id,),) = await rows(logs_sqlite, "SELECT id FROM log_exports")
+    ((export_id,),) = await rows(sqlite_database, "SELECT id FROM log_exports")
     for _ in range(kills - 1):
         assert (await exports.get(export_id, ME)).status is ExportStatus.PROCESSING
         assert [name for name in world.files() if not name.endswith(".part")] == []
@@ -76,7 +76,7 @@ async def test_killed_process_is_followed_by_one_that_goes_on(
     content = await world.content(export_id)
     assert numbers(content, kind) == list(range(LINES - 1, -1, -1))
     assert len(world.files()) == 1
-    assert await rows(logs_sqlite, "SELECT status, attempt_count FROM jobs") == [
+    assert await rows(sqlite_database, "SELECT status, attempt_count FROM jobs") == [
         ("completed", kills + 1)
     ]
 

@@ -33,15 +33,13 @@ WHOLE = Filter(
 
 
 @pytest.fixture
-def searches(logs_database: Database) -> SavedSearches:
-    return SavedSearches(logs_database, Watch())
+def searches(database: Database) -> SavedSearches:
+    return SavedSearches(database, Watch())
 
 
 @pytest.fixture
-async def http(
-    searches: SavedSearches, logs_database: Database
-) -> AsyncIterator[httpx.AsyncClient]:
-    async with client(None, searches, AuditTrail(logs_database)) as opened:
+async def http(searches: SavedSearches, database: Database) -> AsyncIterator[httpx.AsyncClient]:
+    async with client(None, searches, AuditTrail(database)) as opened:
         yield opened
 
 
@@ -99,16 +97,16 @@ async def test_unknown_search_is_not_found(searches: SavedSearches, unknown: str
             await call(unknown)
 
 
-async def test_enough_searches_are_enough(searches: SavedSearches, logs_database: Database) -> None:
+async def test_enough_searches_are_enough(searches: SavedSearches, database: Database) -> None:
     numbers = (
         "INSERT INTO saved_searches SELECT 's' || i, 'n' || i, '{}', 'me', CURRENT_TIMESTAMP, "
         "CURRENT_TIMESTAMP FROM n"
     )
     cte = f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {MOST}) "
     sql = cte + numbers.replace("'{}'", "CAST('{}' AS jsonb)")
-    if logs_database.dialect == "sqlite":
+    if database.dialect == "sqlite":
         sql = cte + numbers
-    await logs_database.write(lambda c: c.exec_driver_sql(sql).rowcount)
+    await database.write(lambda c: c.exec_driver_sql(sql).rowcount)
     with pytest.raises(Conflict, match="delete one"):
         await searches.create("one more", Filter(), ME)
 
