@@ -14,12 +14,13 @@ from msgspec import Struct
 
 from facts_world import count
 from quarterdeck.core.errors import InvalidRequest, SourceUnavailable
-from quarterdeck.facts import Facts, migrate_facts
+from quarterdeck.facts import Facts, Insert, migrate_facts
 from quarterdeck.facts.embedded import EmbeddedFacts
 from quarterdeck.logs.fast import Converter
+from quarterdeck.logs.model import COLUMNS
 from quarterdeck.logs.prepared import Prepared, Rows
 from quarterdeck.logs.schema import MIGRATIONS
-from quarterdeck.logs.writer import LogWriter
+from quarterdeck.logs.writer import INSERTS, LogWriter
 
 pytest_plugins = ("facts_fixtures",)
 
@@ -108,6 +109,85 @@ async def test_deep_metadata_is_rejected_by_us_or_taken(facts: Facts, depth: int
         prepared = converted(deep, line())
         await stored(writer, prepared)
         assert prepared.count >= 1
+
+
+class Counted:
+    """Facts that notes how many inserts run side by side, and the order of their blocks."""
+
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+        self.most = self.running = 0
+
+    async def insert(self, insert: Insert) -> None:
+        self.running += 1
+        self.most = max(self.most, self.running)
+        await self._facts.insert(insert)
+        self.running -= 1
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._facts, name)
+
+
+def large(number: int) -> Prepared:
+    """More than what must wait for an insert beside another."""
+    return converted(*(line(message=f"{number} " + "x" * 1000) for _ in range(18_000)))
+
+
+async def test_under_load_two_inserts_run_side_by_side_and_all_is_stored(facts: Facts) -> None:
+    counted = Counted(facts)
+    async with writing(cast(Facts, counted)) as writer:
+        for number in range(5):
+            await writer.add(large(number))
+    assert counted.most == INSERTS
+    assert await count(facts, "SELECT count() AS n FROM logs") == 90_000
+    assert writer.waiting_bytes == 0
+
+
+async def test_without_load_lines_are_stored_in_the_order_of_arrival(facts: Facts) -> None:
+    counted = Counted(facts)
+    async with writing(cast(Facts, counted)) as writer:
+        stored_later = []
+        for number in range(60):
+            stored_later.append(await writer.add(converted(line(message=f"{number:02}"))))
+            if number % 7 == 0:
+                await stored_later[-1]
+        await asyncio.gather(*stored_later)
+    assert counted.most == 1
+    sql = "SELECT message, 0 AS at FROM logs ORDER BY _block_number, _block_offset"
+    found = [row.message for row in await facts.fetch(sql, Moment)]
+    assert found == [f"{number:02}" for number in range(60)]
+
+
+async def test_what_a_reader_has_seen_of_blocks_never_grows_behind_it(
+    embedded_facts: EmbeddedFacts,
+) -> None:
+    """Following and exports rely on it: a block's number is given and shown in one step."""
+    facts = embedded_facts
+    await migrate_facts(facts, "logs", MIGRATIONS)
+    days = [(NOW - timedelta(days=back)).strftime("%Y-%m-%d") for back in range(3)]
+    seen: list[tuple[int, int]] = []
+    ended = asyncio.Event()
+
+    async def look() -> None:
+        sql = "SELECT toString(max(_block_number)) AS message, count() AS at FROM logs"
+        while not ended.is_set():
+            (row,) = await facts.fetch(sql, Moment)
+            seen.append((int(row.message), row.at))
+
+    async def send(day: str) -> None:
+        for number in range(25):
+            prepared = converted(line(timestamp=f"{day}T00:00:00Z", message=f"{day} {number}"))
+            (rows,) = prepared.days.values()
+            token = f"{day} {number}"
+            await facts.insert(Insert("logs", COLUMNS, [rows.data], rows.count, token))
+
+    looking = asyncio.create_task(look())
+    await asyncio.gather(*map(send, days))
+    ended.set()
+    await looking
+    for block, rows_then in seen:
+        sql = f"SELECT '' AS message, count() AS at FROM logs WHERE _block_number <= {block}"
+        assert (await facts.fetch(sql, Moment))[0].at == rows_then
 
 
 async def test_a_refused_row_costs_its_own_sender_only(facts: Facts) -> None:

@@ -27,6 +27,8 @@ LONG_S = 0.5
 """A search that has run so long lets the next one in beside it."""
 STREAMS = 2
 """Streams side by side; the others wait in line."""
+INSERTS = 2
+"""Inserts side by side; the others wait in line."""
 RESERVED_MB = 400
 """What Python and chDB's own code take of the process's memory."""
 
@@ -73,7 +75,7 @@ class EmbeddedFacts:
         self._threads = ThreadPoolExecutor(3 * places, "facts-search")
         self._stream_lanes = Lanes(STREAMS, 0)
         self._stream_threads = ThreadPoolExecutor(2 * STREAMS, "facts-stream")
-        self._writer = ThreadPoolExecutor(1, "facts-write")
+        self._writer = ThreadPoolExecutor(INSERTS, "facts-write")
         self._killer = Killer(self._engine.kill)
         self._trimmer = Trimmer()
         self._running: dict[str, Future[Any]] = {}
