@@ -6,7 +6,7 @@ with types and once without, a line of 300 bytes costs 2.5 us; through `normalis
 anything else (another form of time, an `error` object, a missing field), about six times that.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated
@@ -28,7 +28,7 @@ KEPT_SPELLINGS = 1000
 """Levels as they were spelt that are remembered."""
 
 LONGEST_STAMP = len('"2026-11-16T00:00:00.000000Z"')
-"""A longer one has nanoseconds or an offset, which a column of microseconds in UTC cannot say."""
+"""A longer one may have nanoseconds, which a column of microseconds cannot say."""
 
 KEPT_REJECTIONS = 100
 """Of one request; the others are only counted."""
@@ -37,7 +37,6 @@ AHEAD = timedelta(days=1)
 """How far a clock may be ahead of ours."""
 
 ABSENT = Raw(b'""')
-CAPITAL_T, CAPITAL_Z = ord("T"), ord("Z")
 NAMED = b'":'
 SPECIAL = frozenset({"metadata", "error", "err", *ID_NAMES})
 """Names of which more than the value is wanted."""
@@ -66,12 +65,6 @@ _raw = msgspec.json.Decoder(dict[str, Raw])
 Row = tuple[object, ...]
 ByDay = dict[int, list[Row]]
 _NOT_PLAIN = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-
-
-def _is_canonical(stamp: Raw) -> bool:
-    """`...T...Z` in capitals: RFC 3339 allows small letters, which the engine does not read."""
-    text = memoryview(stamp)
-    return text[11] == CAPITAL_T and text[-2] == CAPITAL_Z
 
 
 def _special(raw: dict[str, Raw]) -> Raw | dict[str, Raw] | None:
@@ -129,47 +122,54 @@ class Converter:
         """Fill `by_day`; gives the indexes of lines that want the slow way."""
         block.decode()  # msgspec does not look into strings that it passes on as they are
         odd = []
-        newest = self.arrival + AHEAD
+        days: dict[int, Callable[[Row], None]] = {}
         raws = _raw.decode_lines(block)
         doubled = _doubled(block, raws)
         for index, (typed, raw) in enumerate(zip(_typed.decode_lines(block), raws, strict=True)):
             at = typed.timestamp
-            row = None
-            if at is not None and at.tzinfo is UTC and self.oldest <= at <= newest:
-                row = self._row(typed, raw)
-            if row is None or at is None or index in doubled:
-                odd.append(index)
-                continue
-            day = at.toordinal()
-            rows = by_day.get(day)
-            if rows is None:
-                rows = by_day[day] = []
-            rows.append(row)
+            if at is not None and index not in doubled:
+                add = days.get(at.toordinal()) or self._place(at, by_day, days)
+                row = self._row(at, typed, raw)
+                if add is not None and row is not None:
+                    add(row)
+                    continue
+            odd.append(index)
         return odd
 
-    def _row(self, typed: Typed, raw: dict[str, Raw]) -> Row | None:
-        """The values of a plain line; None: it is not."""
-        spelling = typed.level
+    def _place(
+        self, at: datetime, by_day: ByDay, days: dict[int, Callable[[Row], None]]
+    ) -> Callable[[Row], None] | None:
+        """What adds rows of that day; None: too old or too far ahead. A day all of which is
+        neither is noted in `days`: comparing moments costs more than finding it there."""
+        newest = self.arrival + AHEAD
+        if not self.oldest <= at <= newest:
+            return None
+        day = at.toordinal()
+        add = by_day.setdefault(day, []).append
+        if self.oldest.toordinal() < day < newest.toordinal():
+            days[day] = add
+        return add
+
+    def _row(self, at: datetime, typed: Typed, raw: dict[str, Raw]) -> Row | None:
+        """The values of a plain line; None: it is not.
+
+        Its time is written anew: RFC 3339 allows small letters, which the engine does not read.
+        """
+        spelling, pop = typed.level, raw.pop
         if spelling is None or typed.service is None or typed.message is None:
             return None
         level = self._spellings.get(spelling) or self._spelt(spelling)
-        pop = raw.pop
-        stamp = pop("timestamp")
-        if level is None or len(stamp) > LONGEST_STAMP or not _is_canonical(stamp):
+        if level is None or at.tzinfo is not UTC or len(pop("timestamp")) > LONGEST_STAMP:
             return None
         del raw["level"]
-        service, message = pop("service"), pop("message")
-        request, user = pop("request_id", ABSENT), pop("user_id", ABSENT)
-        tenant = pop("tenant_id", ABSENT)
-        metadata: object = raw
-        if not raw.keys().isdisjoint(SPECIAL):
-            metadata = _special(raw)
-            if metadata is None:
-                return None
-        return (
-            stamp, level[0], service, message, request, user, tenant, metadata, level[1], ABSENT,
-            ABSENT,
+        row = (
+            at, level[0], pop("service"), pop("message"), pop("request_id", ABSENT),
+            pop("user_id", ABSENT), pop("tenant_id", ABSENT), raw, level[1], ABSENT, ABSENT,
         )  # fmt: skip
+        if raw.keys().isdisjoint(SPECIAL):
+            return row
+        metadata = _special(raw)
+        return None if metadata is None else (*row[:7], metadata, *row[8:])
 
     def _spelt(self, spelling: str) -> tuple[Raw, Raw] | None:
         """A level as we have it, and as it was sent if that is something else."""

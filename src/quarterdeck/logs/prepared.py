@@ -35,7 +35,9 @@ class Prepared:
 
 def packed(by_day: Mapping[int, list[tuple[object, ...]]]) -> Prepared:
     """Encode rows; their values stand in the order of `COLUMNS`."""
-    days = {day: Rows(encoder.encode_lines(rows), len(rows)) for day, rows in by_day.items()}
+    days = {
+        day: Rows(encoder.encode_lines(rows), len(rows)) for day, rows in by_day.items() if rows
+    }
     count = sum(rows.count for rows in days.values())
     return Prepared(days, count, sum(len(rows.data) for rows in days.values()))
 
