@@ -128,8 +128,12 @@ class PartFile:
         await self._settled()
         return await self._call(self._sync)
 
+    async def flush(self) -> None:
+        """Make all that was there at the call durable, while more may be written."""
+        await asyncio.to_thread(os.fsync, self._descriptor)
+
     async def close(self) -> None:
-        """Close it, after what is being written."""
+        """Close it, after what is being written. No `flush` may be under way."""
         loop = asyncio.get_running_loop()
         closing = loop.run_in_executor(self._thread, self._close)
         self._thread.shutdown(wait=False)

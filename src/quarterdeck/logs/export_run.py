@@ -17,8 +17,8 @@ from quarterdeck.logs.export_plan import Bite, plan, read_bite, smaller
 from quarterdeck.logs.export_state import Checkpoint, ExportRows, Run
 
 REPORT_S = 1.0
-"""How often a run says how far it is, and at most so much work is done twice after a crash, beside
-the bite that was being read."""
+"""How often a run says how far it is, and begins to make what it wrote durable. What was written
+since the last time that this ended is done again after a crash, beside the bite that was read."""
 
 Report = Callable[[int, int], Awaitable[None]]
 """Told the rows to write and those that are written."""
@@ -46,6 +46,7 @@ class ExportRun:
         self._total = 0
         self._is_empty = True
         self._reported = self._saved = time.monotonic()
+        self._saving: asyncio.Task[None] | None = None
 
     async def write(self, newest: int) -> tuple[int, int]:
         """Write and name the file; gives its rows and bytes. `newest` is the last block to have.
@@ -63,7 +64,8 @@ class ExportRun:
                 bites = await self._copy_or_split(part, bites, done)
                 done += 1
                 if time.monotonic() - self._saved >= REPORT_S:
-                    await self._save(part, done)
+                    await self._save_beside(part, done)
+            await self._saved_all()
             await part.write(self._layout.tail if self._rows else self._layout.empty)
             size = await part.sync()
             await self._tell(part)
@@ -71,8 +73,7 @@ class ExportRun:
             part.path.unlink(missing_ok=True)
             raise
         finally:
-            await asyncio.shield(part.close())
-            await self._reader.close()
+            await asyncio.shield(self._close(part))
         final = self._directory.finished(self._run.export, self._run.name)
         await asyncio.to_thread(self._directory.publish, part.path, final)
         return self._rows, size
@@ -96,7 +97,8 @@ class ExportRun:
         self._is_empty = checkpoint.rows == 0
         if checkpoint.size == 0:
             await part.write(self._layout.head)
-        await self._save(part, checkpoint.bites)
+        await part.sync()
+        await self._tell(part, checkpoint=msgspec.to_builtins(self._here(part, checkpoint.bites)))
         if earlier is not None:
             earlier.unlink(missing_ok=True)
         return checkpoint.bites
@@ -136,12 +138,34 @@ class ExportRun:
         opening = self._layout.opening
         return opening + piece[len(opening) :] if opening else piece
 
-    async def _save(self, part: PartFile, bites: int) -> None:
-        """Make what is written a point to go on from."""
-        size = await part.sync()
-        checkpoint = Checkpoint(bites, self._rows, size)
-        await self._tell(part, checkpoint=msgspec.to_builtins(checkpoint))
+    def _here(self, part: PartFile, bites: int) -> Checkpoint:
+        return Checkpoint(bites, self._rows, part.size)
+
+    async def _save_beside(self, part: PartFile, bites: int) -> None:
+        """Make what is written a point to go on from, while more is written: on a disk of 290 MB/s
+        waiting for it took half as long again as all the rest."""
+        if self._saving is not None and not self._saving.done():
+            return
+        await self._saved_all()
+        await part.mark()
+        self._saving = asyncio.create_task(self._save(part, self._here(part, bites)))
         self._saved = time.monotonic()
+
+    async def _saved_all(self) -> None:
+        """Wait for what `_save_beside` began; its failure is ours."""
+        if self._saving is not None:
+            saving, self._saving = self._saving, None
+            await saving
+
+    async def _save(self, part: PartFile, checkpoint: Checkpoint) -> None:
+        await part.flush()
+        await self._change(checkpoint=msgspec.to_builtins(checkpoint))
+
+    async def _close(self, part: PartFile) -> None:
+        if self._saving is not None:
+            await asyncio.gather(self._saving, return_exceptions=True)
+        await part.close()
+        await self._reader.close()
 
     async def _tell(self, part: PartFile, **more: object) -> None:
         await self._change(rows=self._rows, bytes=part.size, **more)

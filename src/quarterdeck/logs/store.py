@@ -121,6 +121,8 @@ class LogStore:
             return []
         if before is not None:
             condition = _older(condition, before)
+        if total <= offset + limit:
+            return await self._page(condition, limit, offset)
         span = await self._span()
         newest_us = min(span.newest_us, before.timestamp_us) if before else span.newest_us
         width_us = likely_width_us(span, total, offset + limit)
