@@ -5,6 +5,7 @@ import os
 import secrets
 from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,7 +29,7 @@ LONG_S = 0.5
 STREAMS = 2
 """Streams side by side; the others wait in line."""
 INSERTS = 2
-"""Inserts side by side; the others wait in line."""
+"""Inserts side by side; the others wait in line. Beside searches it is one: they want the cores."""
 RESERVED_MB = 400
 """What Python and chDB's own code take of the process's memory."""
 
@@ -76,6 +77,7 @@ class EmbeddedFacts:
         self._stream_lanes = Lanes(STREAMS, 0)
         self._stream_threads = ThreadPoolExecutor(2 * STREAMS, "facts-stream")
         self._writer = ThreadPoolExecutor(INSERTS, "facts-write")
+        self._one_insert = asyncio.Lock()
         self._killer = Killer(self._engine.kill)
         self._trimmer = Trimmer()
         self._running: dict[str, Future[Any]] = {}
@@ -140,7 +142,8 @@ class EmbeddedFacts:
         """See `Facts.insert`. Cancelling the task does not undo what is already on its way."""
         if self._closed:
             raise closed()
-        await asyncio.wrap_future(self._writer.submit(self._insert, insert))
+        async with self._one_insert if self._running else nullcontext():
+            await asyncio.wrap_future(self._writer.submit(self._insert, insert))
 
     async def close(self) -> None:
         """See `Facts.close`. Inserts that wait are still made."""
