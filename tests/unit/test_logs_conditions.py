@@ -54,7 +54,8 @@ CONDITIONS = {
     '"a phrase"': f"{LOWER} LIKE lowerUTF8(<%a phrase%>)",
     r'"100%_\\"': f"{LOWER} LIKE lowerUTF8(<%100\\%\\_\\\\%>)",
     "*mid*": f"{LOWER} LIKE lowerUTF8(<%mid%>)",
-    "/[0-9]+/": "match(message, <[0-9]+>)",
+    "/[0-9]+/": "multiMatchAny(message, [<[0-9]+>])",
+    "/[0-9]+$/": "match(message, <[0-9]+$>)",
     "/cat/": "match(message, <cat>)",
     "/Lease/": f"({LOWER} LIKE lowerUTF8(<%lease%>) AND match(message, <Lease>))",
     "/lease .* ok/": (

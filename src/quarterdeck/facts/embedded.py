@@ -16,6 +16,7 @@ from quarterdeck.facts.failure import closed, insert_failure, query_failure
 from quarterdeck.facts.killer import Killer
 from quarterdeck.facts.lanes import Lanes, Turn
 from quarterdeck.facts.loading import insert_sql, rows_file
+from quarterdeck.facts.merging import MergeBrake
 from quarterdeck.facts.ports import NO_PARAMS, USUAL, Insert, Limits, Param
 from quarterdeck.facts.rows import decode_rows
 from quarterdeck.facts.statements import quoted, reading_here, select
@@ -78,6 +79,7 @@ class EmbeddedFacts:
         self._stream_threads = ThreadPoolExecutor(2 * STREAMS, "facts-stream")
         self._writer = ThreadPoolExecutor(INSERTS, "facts-write")
         self._one_insert = asyncio.Lock()
+        self._brake = MergeBrake(self._command)
         self._killer = Killer(self._engine.kill)
         self._trimmer = Trimmer()
         self._running: dict[str, Future[Any]] = {}
@@ -142,6 +144,7 @@ class EmbeddedFacts:
         """See `Facts.insert`. Cancelling the task does not undo what is already on its way."""
         if self._closed:
             raise closed()
+        await self._brake.note(insert.table, insert.count)
         async with self._one_insert if self._running else nullcontext():
             await asyncio.wrap_future(self._writer.submit(self._insert, insert))
 
@@ -149,6 +152,7 @@ class EmbeddedFacts:
         """See `Facts.close`. Inserts that wait are still made."""
         if not self._closed:
             self._closed = True
+            await self._brake.close()
             await asyncio.to_thread(self._shut)
 
     async def _search(
@@ -211,6 +215,18 @@ class EmbeddedFacts:
         call = self._stream_threads.submit(opened.finish)
         call.add_done_callback(lambda _: turn.end())
         await asyncio.shield(asyncio.wrap_future(call))
+
+    async def _command(self, sql: str) -> None:
+        """Run a statement that concerns inserts, in their line."""
+
+        def run() -> None:
+            with self._engine.session() as session:
+                session.query(sql, {})
+
+        try:
+            await asyncio.wrap_future(self._writer.submit(run))
+        except EngineError as error:
+            raise query_failure(str(error), None) from error
 
     def _insert(self, insert: Insert) -> None:
         try:

@@ -25,6 +25,7 @@ from quarterdeck.logs.binding import (
 )
 from quarterdeck.logs.metadata import metadata_condition, metadata_text
 from quarterdeck.logs.model import BY_SEVERITY, Filter
+from quarterdeck.logs.plain_regex import is_plain
 from quarterdeck.logs.query import field_named, parse
 from quarterdeck.logs.regex import literals
 from quarterdeck.logs.syntax import (
@@ -195,11 +196,20 @@ def _message(value: Value, binder: Binder) -> str:
             return f"({token} AND {_contains((text,), binder)})"
         case Word(parts):
             return _word(parts, binder)
-        case Regex(pattern, ignores_case):
-            found = f"match(message, {binder.regex(value)})"
-            known = _known(literals(pattern, ignores_case), binder)
-            return f"({known} AND {found})" if known else found
+        case Regex():
+            return _regex(value, binder)
     return "message != ''"
+
+
+def _regex(value: Regex, binder: Binder) -> str:
+    needed = literals(value.pattern, value.ignores_case)
+    known, bound = _known(needed, binder), binder.regex(value)
+    if known:
+        return f"({known} AND match(message, {bound}))"
+    # With a text that must be there, however short, the engine looks for that first by itself.
+    if not needed and is_plain(value.pattern, value.ignores_case):
+        return f"multiMatchAny(message, [{bound}])"
+    return f"match(message, {bound})"
 
 
 def _lower(text: str) -> str:

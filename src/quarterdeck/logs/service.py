@@ -11,7 +11,7 @@ from quarterdeck.core.clock import Clock, utc_now
 from quarterdeck.core.errors import NotFound
 from quarterdeck.logs.conditions import field_value, where
 from quarterdeck.logs.fast import Converter
-from quarterdeck.logs.intake import NdjsonIntake
+from quarterdeck.logs.intake import NdjsonIntake, Turns
 from quarterdeck.logs.model import (
     Context,
     Facet,
@@ -59,6 +59,7 @@ class LogService:
         self._clock = clock
         self._rate = _Rate(lambda: writer.counts.lines)
         self._stopping = asyncio.Event()
+        self._turns = Turns()
         self.dropped_datagrams: Callable[[], int] = lambda: 0
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -86,7 +87,8 @@ class LogService:
         """
         self._writer.require_room()
         now = self._clock()
-        return NdjsonIntake(self._writer, Converter(now, self._retention.oldest(now)))
+        converter = Converter(now, self._retention.oldest(now))
+        return NdjsonIntake(self._writer, converter, self._turns)
 
     async def take(self, kind: str, body: bytes, content_type: str) -> tuple[Reading, Answer]:
         """Read a whole request of another protocol, store its lines, and say what its sender hears.
@@ -139,6 +141,10 @@ class LogService:
         entries = await self._store.page(condition, total, limit, offset, before)
         more = len(entries) == limit and (before is not None or offset + limit < total)
         return LogPage(entries, total, entries[-1].place if more else None)
+
+    async def count(self, wanted: Filter) -> int:
+        """How many lines there are, exactly."""
+        return await self._store.count(where(wanted))
 
     async def get(self, place: Place) -> LogEntry:
         """One line.

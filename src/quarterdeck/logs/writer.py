@@ -27,13 +27,14 @@ from quarterdeck.logs.prepared import Prepared, Rows
 log = logging.getLogger("quarterdeck.logs")
 
 TABLE = "logs"
-INSERT_BYTES = 16 * 1024 * 1024
-"""One insert takes up to so much: 60,000 lines. More made it no faster, and holds more memory."""
+INSERT_BYTES = 8 * 1024 * 1024
+"""One insert takes up to so much: 30,000 lines. With more, the converter waits for the inserts at
+the end of each round of requests; with less, the inserts cost more."""
 
 INSERTS = 2
 """Side by side under load: the engine writes one to disk while it reads the next. (Measured: 25 %
 more lines a second; a third made it no better.)"""
-BESIDE_BYTES = 4 * 1024 * 1024
+BESIDE_BYTES = 2 * 1024 * 1024
 """What must wait for an insert to be started beside another: with less, lines are stored in the
 order in which they came."""
 
