@@ -100,6 +100,18 @@ class SavedSearches:
             raise _unknown()
         return _saved(row)
 
+    async def get_named(self, name: str) -> SavedSearch:
+        """The one of this name.
+
+        Raises:
+            NotFound: there is none.
+        """
+        query = select(saved_searches).where(saved_searches.c.name == name)
+        row = await self._database.read(lambda c: c.execute(query).one_or_none())
+        if row is None:
+            raise NotFound(f"There is no saved search named '{name}'.")
+        return _saved(row)
+
     async def delete(self, search_id: str) -> None:
         """Remove one.
 

@@ -1,0 +1,1 @@
+"""Service health: probes, percentiles, status."""
