@@ -55,6 +55,7 @@ CONDITIONS = {
     r'"100%_\\"': f"{LOWER} LIKE lowerUTF8(<%100\\%\\_\\\\%>)",
     "*mid*": f"{LOWER} LIKE lowerUTF8(<%mid%>)",
     "/[0-9]+/": "multiMatchAny(message, [<[0-9]+>])",
+    r"/\b[45]\d\d \d\.\d\b/": r"multiMatchAny(message, [<\b[45]\d\d \d\.\d\b>])",
     "/[0-9]+$/": "match(message, <[0-9]+$>)",
     "/cat/": "match(message, <cat>)",
     "/Lease/": f"({LOWER} LIKE lowerUTF8(<%lease%>) AND match(message, <Lease>))",

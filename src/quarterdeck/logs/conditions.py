@@ -48,6 +48,8 @@ from quarterdeck.logs.syntax import (
 
 USEFUL_LITERAL = 4
 """Characters; the filter of 4-grams knows no shorter ones."""
+TELLING_LITERAL = 3
+"""Characters; shorter ones are in most messages, and RE2 gains nothing by them."""
 
 LOWER = "lowerUTF8({})"
 # A sigma at the end of a word has a form of its own, and whether a text ends there depends on what
@@ -206,10 +208,15 @@ def _regex(value: Regex, binder: Binder) -> str:
     known, bound = _known(needed, binder), binder.regex(value)
     if known:
         return f"({known} AND match(message, {bound}))"
-    # With a text that must be there, however short, the engine looks for that first by itself.
-    if not needed and is_plain(value.pattern, value.ignores_case):
+    if not _is_telling(needed) and is_plain(value.pattern, value.ignores_case):
         return f"multiMatchAny(message, [{bound}])"
     return f"match(message, {bound})"
+
+
+def _is_telling(alternatives: tuple[tuple[str, ...], ...]) -> bool:
+    """Whether each match holds a text that few messages do: RE2 looks for that first."""
+    longest = [max(map(len, texts)) for texts in alternatives]
+    return bool(longest) and min(longest) >= TELLING_LITERAL
 
 
 def _lower(text: str) -> str:
