@@ -1,11 +1,11 @@
 """Facts in ClickHouse in this process, through chDB."""
 
 import asyncio
+import logging
 import os
 import secrets
 from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,7 +16,7 @@ from quarterdeck.facts.failure import closed, insert_failure, query_failure
 from quarterdeck.facts.killer import Killer
 from quarterdeck.facts.lanes import Lanes, Turn
 from quarterdeck.facts.loading import insert_sql, rows_file
-from quarterdeck.facts.merging import MergeBrake
+from quarterdeck.facts.merging import LARGE, MergeBrake
 from quarterdeck.facts.ports import NO_PARAMS, USUAL, Insert, Limits, Param
 from quarterdeck.facts.rows import decode_rows
 from quarterdeck.facts.statements import quoted, reading_here, select
@@ -24,13 +24,12 @@ from quarterdeck.facts.streaming import OpenStream, StreamRequest
 from quarterdeck.facts.trimming import Trimmer
 
 T = TypeVar("T")
+log = logging.getLogger("quarterdeck.facts")
 
 LONG_S = 0.5
 """A search that has run so long lets the next one in beside it."""
 STREAMS = 2
 """Streams side by side; the others wait in line."""
-INSERTS = 2
-"""Inserts side by side; the others wait in line. Beside searches it is one: they want the cores."""
 RESERVED_MB = 400
 """What Python and chDB's own code take of the process's memory."""
 
@@ -77,8 +76,13 @@ class EmbeddedFacts:
         self._threads = ThreadPoolExecutor(3 * places, "facts-search")
         self._stream_lanes = Lanes(STREAMS, 0)
         self._stream_threads = ThreadPoolExecutor(2 * STREAMS, "facts-stream")
-        self._writer = ThreadPoolExecutor(INSERTS, "facts-write")
-        self._one_insert = asyncio.Lock()
+        self._writer = ThreadPoolExecutor(1, "facts-write")
+        self._second_writer = ThreadPoolExecutor(1, "facts-write-2")
+        self._all_threads = (
+            self._threads, self._stream_threads, self._writer, self._second_writer,
+        )  # fmt: skip
+        self._in_line: set[Future[None]] = set()
+        """Inserts that the first writer has and will have."""
         self._brake = MergeBrake(self._command)
         self._killer = Killer(self._engine.kill)
         self._trimmer = Trimmer()
@@ -144,15 +148,12 @@ class EmbeddedFacts:
         """See `Facts.insert`. Cancelling the task does not undo what is already on its way."""
         if self._closed:
             raise closed()
-        await self._brake.note(insert.table, insert.count)
-        async with self._one_insert if self._running else nullcontext():
-            await asyncio.wrap_future(self._writer.submit(self._insert, insert))
+        await asyncio.wrap_future(self._write(insert))
 
     async def close(self) -> None:
         """See `Facts.close`. Inserts that wait are still made."""
         if not self._closed:
             self._closed = True
-            await self._brake.close()
             await asyncio.to_thread(self._shut)
 
     async def _search(
@@ -216,31 +217,39 @@ class EmbeddedFacts:
         call.add_done_callback(lambda _: turn.end())
         await asyncio.shield(asyncio.wrap_future(call))
 
-    async def _command(self, sql: str) -> None:
-        """Run a statement that concerns inserts, in their line."""
+    def _write(self, insert: Insert) -> "Future[None]":
+        """Have rows inserted: one insert after the other, but for a large one that finds another
+        in its way. Beside searches there is one at a time: they want the cores."""
+        if insert.count >= LARGE and self._in_line and not self._running:
+            return self._second_writer.submit(self._insert, insert)
+        call = self._writer.submit(self._insert, insert)
+        self._in_line.add(call)
+        call.add_done_callback(self._in_line.discard)
+        return call
 
-        def run() -> None:
+    def _command(self, sql: str) -> None:
+        """Run a statement that makes inserting better, but not possible."""
+        try:
             with self._engine.session() as session:
                 session.query(sql, {})
-
-        try:
-            await asyncio.wrap_future(self._writer.submit(run))
         except EngineError as error:
-            raise query_failure(str(error), None) from error
+            log.warning("%s: %s", sql, error)
 
     def _insert(self, insert: Insert) -> None:
         try:
+            self._brake.note(insert.table, insert.count)
             with rows_file(insert.rows, self.path) as file, self._engine.session() as session:
                 session.query(insert_sql(insert, file), {})
         except (EngineError, OSError) as error:
             raise insert_failure(str(error), insert) from error
 
     def _shut(self) -> None:
+        self._brake.close()
         for query_id, call in list(self._running.items()):
             self._killer.stop_query(query_id, call)
         for opened in list(self._streams):
             self._killer.stop_query(opened.query_id, self._stream_threads.submit(opened.finish))
-        for threads in (self._threads, self._stream_threads, self._writer):
+        for threads in self._all_threads:
             threads.shutdown()
         self._trimmer.close()
         self._killer.close()

@@ -6,8 +6,9 @@ cores: merging 2.2 of 8.6 us a line.) So the embedded engine merges after a burs
 end is merged as it goes, before there are so many parts that searches suffer.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable
+import threading
+import time
+from collections.abc import Callable
 
 from quarterdeck.facts.statements import name
 
@@ -18,11 +19,12 @@ MOST = 300
 CALM_S = 1.0
 """So long without a large insert ends a burst."""
 
-Execute = Callable[[str], Awaitable[None]]
+Execute = Callable[[str], None]
+"""Runs a statement; blocking."""
 
 
 class MergeBrake:
-    """Holds the merging of a table while large inserts keep coming.
+    """Holds the merging of a table while large inserts keep coming. Any thread may call.
 
     Nothing of it outlives the process: an engine that is opened again merges.
     """
@@ -31,39 +33,49 @@ class MergeBrake:
         self._execute = execute
         self._calm_s = calm_s
         self._most = most
+        self._lock = threading.Lock()
         self._bursts: dict[str, int] = {}
         """Large inserts of each table's burst."""
-        self._timers: dict[str, asyncio.TimerHandle] = {}
-        self._releases: set[asyncio.Task[None]] = set()
+        self._last = 0.0
+        self._timer: threading.Timer | None = None
+        self._is_closed = False
 
-    async def note(self, table: str, rows: int) -> None:
-        """Tell of an insert that is about to be made."""
+    def note(self, table: str, rows: int) -> None:
+        """Tell of an insert that is about to be made; blocks for a statement at times."""
         if rows < LARGE:
             return
-        burst = self._bursts[table] = self._bursts.get(table, 0) + 1
-        self._await_calm(table)
-        if burst == 1:
-            await self._execute(f"SYSTEM STOP MERGES {name(table)}")
-        elif burst == self._most:
-            await self._execute(f"SYSTEM START MERGES {name(table)}")
+        with self._lock:
+            self._last = time.monotonic()
+            burst = self._bursts[table] = self._bursts.get(table, 0) + 1
+            if self._timer is None:
+                self._wait(self._calm_s)
+            if burst == 1:
+                self._execute(f"SYSTEM STOP MERGES {name(table)}")
+            elif burst == self._most:
+                self._execute(f"SYSTEM START MERGES {name(table)}")
 
-    async def close(self) -> None:
-        """Forget the timers, and wait for what they began."""
-        for timer in self._timers.values():
-            timer.cancel()
-        await asyncio.gather(*self._releases, return_exceptions=True)
+    def close(self) -> None:
+        """Do nothing more."""
+        with self._lock:
+            self._is_closed = True
+            if self._timer is not None:
+                self._timer.cancel()
 
-    def _await_calm(self, table: str) -> None:
-        if table in self._timers:
-            self._timers[table].cancel()
-        loop = asyncio.get_running_loop()
-        self._timers[table] = loop.call_later(self._calm_s, self._end_burst, table)
+    def _wait(self, seconds: float) -> None:
+        self._timer = threading.Timer(seconds, self._look)
+        self._timer.daemon = True
+        self._timer.start()
 
-    def _end_burst(self, table: str) -> None:
-        del self._timers[table], self._bursts[table]
-        task = asyncio.create_task(self._release(table))
-        self._releases.add(task)
-        task.add_done_callback(self._releases.discard)
-
-    async def _release(self, table: str) -> None:
-        await self._execute(f"SYSTEM START MERGES {name(table)}")
+    def _look(self) -> None:
+        """End the bursts if it is calm."""
+        with self._lock:
+            if self._is_closed:
+                return
+            left = self._last + self._calm_s - time.monotonic()
+            if left > 0:
+                self._wait(left)
+                return
+            self._timer = None
+            bursts, self._bursts = self._bursts, {}
+            for table in bursts:
+                self._execute(f"SYSTEM START MERGES {name(table)}")

@@ -104,7 +104,8 @@ class Facts(Protocol):
 
     async def insert(self, insert: Insert) -> None:
         """Add rows; durable on return when the table says `fsync_after_insert`. Inserts
-        that overlap are committed in any order. Cancelling does not undo what is under way.
+        are committed in the order of calls; large ones, of 10,000 rows and more, may overtake.
+        Cancelling does not undo what is under way.
 
         Raises:
             RowsRefused: nothing was added, and never will be.
