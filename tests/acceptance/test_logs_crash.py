@@ -132,7 +132,8 @@ def test_too_many_senders_are_told_to_wait_and_lose_nothing(narrow_server: Serve
         wait_for_more(senders, 40)
         warm = resident_mb(narrow_server)
         wait_for_more(senders, 160)
-    assert peak_mb(narrow_server) < warm + 150
+    # Two inserts may run side by side, each with its rows as text, as columns and compressed.
+    assert peak_mb(narrow_server) < warm + 200
     assert sum(sender.statuses[429] for sender in senders) > 0
     for sender in senders:
         assert set(sender.statuses) <= {200, 429}

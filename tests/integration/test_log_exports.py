@@ -282,7 +282,8 @@ async def test_failing_write_in_the_middle_removes_the_file(sqlite_world: World)
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         assert failed.status is ExportStatus.FAILED
         assert failed.error == "The file could not be written: File too large."
-        assert sqlite_world.files() == []
+    # The worker has ended: the state is told first, then the file goes.
+    assert sqlite_world.files() == []
 
 
 async def test_engine_that_is_gone_refuses_the_start(world: World, tmp_path: Path) -> None:
