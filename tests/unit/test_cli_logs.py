@@ -332,13 +332,16 @@ def test_follow_from_nothing_resumes_when_the_connection_breaks(
 
 
 def test_follow_ends_when_trying_again_is_no_use(server: IngestServer, tmp_path: Path) -> None:
-    server.tails_end_after = 1
+    server.tails_end_after = 2
     with following(tmp_path) as running:
         wait_until(lambda: server.tails == 1)
+        server.add(message="w")
+        # By now it has asked for all that it asks for at first: the failure is for what follows.
+        wait_until(lambda: running.messages == ["w"])
         server.get_failures.append(Failure(401))
         server.add(message="x")
         assert running.process.wait(30) == 4
-        assert running.messages == ["x"]
+        assert running.messages == ["w", "x"]
         assert "QUARTERDECK_TOKEN" in running.err
 
 
