@@ -58,7 +58,7 @@ format: $(READY_TO_TEST) ## Rewrite the code in the house style.
 clean: ## Remove the environment and the caches; data/ stays.
 	rm -rf .venv .make .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
-system-packages: ## Install the servers that the tests start: Redis, PostgreSQL, rsyslog.
+system-packages: ## Install the servers that the tests start: Redis, PostgreSQL, MariaDB, RabbitMQ...
 	@scripts/system-packages servers
 
 check-format:

@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from quarterdeck import access, logs, work
+from quarterdeck import access, alerts, health, logs, work
 
-MIGRATIONS = tuple(Path(room.__path__[0]) / "migrations" for room in (work, access, logs))
+ROOMS = (work, access, logs, health, alerts)
+MIGRATIONS = tuple(Path(room.__path__[0]) / "migrations" for room in ROOMS)
 
 
 def free_port() -> int:

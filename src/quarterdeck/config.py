@@ -28,10 +28,25 @@ SHORT_NAMES = {
 CLIENT_NAMES = frozenset({"QUARTERDECK_URL", "QUARTERDECK_TOKEN", "QUARTERDECK_CONFIG"})
 """Read by the command line's clients; not settings of the server."""
 
-FILE_ONLY = frozenset({"queues.sources", "access.jwt.roles"})
+FILE_ONLY = frozenset(
+    {"queues.sources", "access.jwt.roles", "health.services", "alerts.rules", "alerts.channels"}
+)
 """Tables: no single variable could hold them."""
 
-SECRET_KEYS = frozenset({"secret", "url", "redis_url", "password"})
+SECRET_KEYS = frozenset(
+    {
+        "secret",
+        "url",
+        "urls",
+        "redis_url",
+        "password",
+        "token",
+        "routing_key",
+        "headers",
+        "body",
+        "management_url",
+    }
+)
 """Keys whose values `config check` never prints."""
 
 REDACTED = (
@@ -163,6 +178,38 @@ class Logs(Struct, frozen=True, forbid_unknown_fields=True):
     """How long a finished export is kept."""
 
 
+class Health(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[health]`: the services that are watched, and how."""
+
+    services: list[dict[str, Any]] = []
+    """Each has a `name` and probes; see docs/health.md."""
+    connectivity: list[str] = []
+    """`host:port` that answer as long as this monitor has a network; asked when much fails."""
+    retention_days: Annotated[int, Meta(ge=1, le=3650)] = 90
+    """How long the history of services is kept."""
+    deny: list[str] = []
+    """Networks that no probe may connect to, besides link-local and metadata addresses."""
+    watch_self: bool = True
+    """Show this server's own response times as a service."""
+
+
+class Alerts(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[alerts]`: when somebody is told, and how."""
+
+    rules: list[dict[str, Any]] = []
+    """Own rules, and changes of ours by `name`; see docs/alerts.md."""
+    channels: list[dict[str, Any]] = []
+    """Each has a `name` and a `kind`; the other keys belong to that kind."""
+    interval_s: Annotated[int, Meta(ge=1, le=3600)] = 15
+    """Between two looks at all rules."""
+    escalate_after_s: Annotated[int, Meta(ge=1, le=604_800)] = 600
+    """Without acknowledgement, channels of the next step are told after this."""
+    console_url: str = ""
+    """Public address of this server, for links in notices."""
+    retention_days: Annotated[int, Meta(ge=8, le=3650)] = 90
+    """How long resolved alerts are kept."""
+
+
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """The whole tree."""
 
@@ -174,6 +221,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     work: Work = field(default_factory=Work)
     facts: Facts = field(default_factory=Facts)
     logs: Logs = field(default_factory=Logs)
+    health: Health = field(default_factory=Health)
+    alerts: Alerts = field(default_factory=Alerts)
     origin: str = ""
     """The file that was loaded, for messages that come later; not a setting."""
 
@@ -241,7 +290,7 @@ def config_path_from_environment() -> Path | None:
 
 def _mask(value: Any, key: str = "") -> Any:
     if isinstance(value, dict):
-        return {k: _mask(v, k) for k, v in value.items()}
+        return {k: _mask(v, key if key in SECRET_KEYS else k) for k, v in value.items()}
     if isinstance(value, list):
         return [_mask(item, key) for item in value]
     return "***" if value != "" and key.lower() in SECRET_KEYS else value

@@ -10,21 +10,26 @@ from litestar.di import Provide
 from quarterdeck.access.audit import AuditTrail
 from quarterdeck.access.idempotency import IdempotencyKeys
 from quarterdeck.access.service import Authenticator
+from quarterdeck.alerts.service import AlertService
 from quarterdeck.api import (
+    alert_stream,
+    alerts,
     audit,
     docs,
+    health,
     ingest,
     log_exports,
     log_searches,
     log_tail,
     logs,
     queues,
+    silences,
     system,
 )
 from quarterdeck.api.asgi import App
 from quarterdeck.api.errors import handle
 from quarterdeck.api.guards import require_right
-from quarterdeck.api.layers import ContextLayer, IdentityLayer
+from quarterdeck.api.layers import ContextLayer, IdentityLayer, Observe
 from quarterdeck.api.limits import RateLimiter
 from quarterdeck.api.middleware.auditing import AuditLayer
 from quarterdeck.api.middleware.bodies import BodyLayer
@@ -32,6 +37,8 @@ from quarterdeck.api.middleware.caching import ETagLayer
 from quarterdeck.api.middleware.idempotency import IdempotencyLayer
 from quarterdeck.api.openapi import document
 from quarterdeck.api.system import Check, Metrics
+from quarterdeck.health.otlp_metrics import MetricsIntake
+from quarterdeck.health.service import HealthService
 from quarterdeck.logs.exports import LogExports
 from quarterdeck.logs.searches import SavedSearches
 from quarterdeck.logs.service import LogService
@@ -41,7 +48,8 @@ from quarterdeck.queues.service import QueueService
 PREFIX = "/api/v1/platform/system"
 
 GIVEN = (
-    "queues", "operations", "trail", "server_metrics", "logs", "exports", "searches",
+    "queues", "operations", "trail", "server_metrics", "logs", "exports", "searches", "health",
+    "metrics_intake", "alerts",
 )  # fmt: skip
 """What handlers may ask for by name."""
 
@@ -59,6 +67,11 @@ class Services:
     logs: LogService
     exports: LogExports
     searches: SavedSearches
+    health: HealthService
+    metrics_intake: MetricsIntake
+    alerts: AlertService
+    observe: Observe
+    """Told of each answer, so that the server knows its own response times."""
 
 
 def build(services: Services, limiter: RateLimiter, proxies: Sequence[str]) -> App:
@@ -66,7 +79,8 @@ def build(services: Services, limiter: RateLimiter, proxies: Sequence[str]) -> A
     metrics = Metrics()
     given = (
         services.queues, services.operations, services.trail, metrics, services.logs,
-        services.exports, services.searches,
+        services.exports, services.searches, services.health, services.metrics_intake,
+        services.alerts,
     )  # fmt: skip
     routes = Litestar(
         route_handlers=[*_public(services), _closed(services)],
@@ -78,7 +92,7 @@ def build(services: Services, limiter: RateLimiter, proxies: Sequence[str]) -> A
     )
     inner = cast(App, routes)  # Litestar types its scopes more narrowly than ASGI does
     identity = IdentityLayer(inner, services.authenticator, limiter)
-    return ContextLayer(identity, proxies, metrics.requests, metrics.seconds)
+    return ContextLayer(identity, proxies, metrics.requests, metrics.seconds, services.observe)
 
 
 def openapi_document() -> bytes:
@@ -107,6 +121,7 @@ def _closed(services: Services) -> Router:
         route_handlers=[
             Router(path=PREFIX, route_handlers=_rooms()),
             ingest.protocols(services.logs.dialects),
+            health.take_metrics,
             system.metrics,
         ],
     )
@@ -124,7 +139,8 @@ def _layer(kind: Callable[..., App], **given: object) -> Any:
 def _rooms() -> list[Router]:
     return [
         queues.router(), logs.router(), log_tail.router(), log_exports.router(),
-        log_searches.router(), audit.router(),
+        log_searches.router(), health.router(), alerts.router(), alert_stream.router(),
+        silences.router(), audit.router(),
     ]  # fmt: skip
 
 

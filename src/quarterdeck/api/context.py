@@ -27,6 +27,15 @@ def context_of(scope: Scope | LitestarScope) -> RequestContext:
     return context
 
 
+def author_of(scope: Scope | LitestarScope) -> str:
+    """Who asks, as others are told: `token:<id> (<name>)` or `jwt:<sub>`."""
+    principal = context_of(scope).principal
+    if principal is None:
+        return "unknown"
+    is_named = principal.kind == "token" and principal.name
+    return f"{principal.id} ({principal.name})" if is_named else principal.id
+
+
 def header(scope: Scope | LitestarScope, name: bytes) -> str | None:
     """A request header's value; of repeated ones the first."""
     for key, value in scope["headers"]:

@@ -3,21 +3,25 @@
 A route may ask for another right by `opt={"right": Right.ADMINISTER}`; it cannot ask for none.
 """
 
-from typing import Any
+from typing import Any, cast
 
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
 from quarterdeck.access.model import Right, Role, has_right
+from quarterdeck.api.asgi import Scope
 from quarterdeck.api.context import context_of
+from quarterdeck.api.errors import decoded
+from quarterdeck.api.middleware.bodies import KEY as BODY
 from quarterdeck.core.errors import Forbidden, Unauthenticated
 
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-def require_right(
-    connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
-) -> None:
+Connection = ASGIConnection[Any, Any, Any, Any]
+
+
+def require_right(connection: Connection, handler: BaseRouteHandler) -> None:
     """Refuse a principal whose role does not hold the route's right; before any 404."""
     principal = context_of(connection.scope).principal
     if principal is None:
@@ -28,3 +32,14 @@ def require_right(
     if not has_right(principal.role, right):
         able = " or ".join(role.value for role in Role if has_right(role, right))
         raise Forbidden(f"Your role '{principal.role}' may not do this; it takes the role {able}.")
+
+
+def require_json(connection: Connection, _: BaseRouteHandler) -> None:
+    """Refuse what is no JSON: the framework takes some of it, such as deep nesting, for a crash."""
+    decoded(cast(Scope, connection.scope)[BODY], "The body")
+
+
+def require_json_if_any(connection: Connection, handler: BaseRouteHandler) -> None:
+    """As `require_json`, where the body may be left out."""
+    if cast(Scope, connection.scope)[BODY]:
+        require_json(connection, handler)

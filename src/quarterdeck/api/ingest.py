@@ -118,11 +118,21 @@ def _greeting(kind: str, home: str) -> HTTPRouteHandler:
     return greet
 
 
+async def read_body(request: Incoming, types: Sequence[str], limit: int) -> tuple[bytes, str]:
+    """A whole body, unpacked, and its media type; one that names none is of the first of `types`.
+
+    Raises:
+        HttpError: it is of another type, or larger than `limit`.
+        InvalidRequest: it is not what its encoding says.
+    """
+    media = _require_type(request, types)
+    return await whole(_body(request), limit), media
+
+
 async def _take(
     request: Incoming, logs: LogService, kind: str, types: Sequence[str]
 ) -> Response[bytes]:
-    media = _require_type(request, types)
-    body = await whole(_body(request), MAX_WHOLE)
+    body, media = await read_body(request, types, MAX_WHOLE)
     _, answer = await logs.take(kind, body, media)
     return _told(answer)
 

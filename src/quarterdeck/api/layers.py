@@ -7,7 +7,7 @@ middleware never sees.
 import logging
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from ipaddress import ip_address, ip_network
 from urllib.parse import unquote_to_bytes
 
@@ -23,6 +23,9 @@ from quarterdeck.core.errors import QuarterdeckError, Unauthenticated
 from quarterdeck.core.ids import mint
 
 log = logging.getLogger("quarterdeck.http")
+
+Observe = Callable[[float, int], None]
+"""Takes the seconds until an answer began, and its status."""
 
 PUBLIC = ("/healthz", "/readyz", "/openapi.json", "/docs", "/favicon.ico")
 """What anyone may see: it holds no data. Everything else wants a token."""
@@ -52,11 +55,13 @@ class ContextLayer:
         proxies: Sequence[str],
         requests: Counter,
         seconds: Histogram,
+        observe: Observe = lambda _seconds, _status: None,
     ) -> None:
         self._app = app
         self._proxies = [ip_network(proxy, strict=False) for proxy in proxies]
         self._requests = requests
         self._seconds = seconds
+        self._observe = observe
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -76,6 +81,8 @@ class ContextLayer:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                # Not the end: a stream ends when its reader goes, which says nothing of us.
+                self._observe(time.perf_counter() - started, status)
                 message["headers"] = [
                     *message["headers"],
                     (b"x-request-id", request_id.encode()),

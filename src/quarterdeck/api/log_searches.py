@@ -1,17 +1,14 @@
 """Routes of saved searches."""
 
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 from litestar import Request, Router, delete, get, post
-from litestar.connection import ASGIConnection
-from litestar.handlers import BaseRouteHandler
 from litestar.params import Parameter
 from msgspec.structs import asdict
 
-from quarterdeck.api.asgi import Scope
 from quarterdeck.api.context import context_of
 from quarterdeck.api.envelope import Envelope, ok
-from quarterdeck.api.errors import decoded
+from quarterdeck.api.guards import require_json
 from quarterdeck.api.log_filter import filter_of
 from quarterdeck.api.log_schemas import (
     NewSavedSearch,
@@ -21,18 +18,11 @@ from quarterdeck.api.log_schemas import (
     saved_search,
     saved_search_list,
 )
-from quarterdeck.api.middleware.bodies import KEY as BODY
 from quarterdeck.api.queues import Limit, Offset
 from quarterdeck.core.pagination import DEFAULT_LIMIT
 from quarterdeck.logs.searches import SavedSearches
 
-Connection = ASGIConnection[Any, Any, Any, Any]
 SearchId = Annotated[str, Parameter(description="The saved search's `id`.")]
-
-
-def require_json(connection: Connection, _: BaseRouteHandler) -> None:
-    """Refuse what is no JSON: the framework takes some of it, such as deep nesting, for a crash."""
-    decoded(cast(Scope, connection.scope)[BODY], "The body")
 
 
 @post(

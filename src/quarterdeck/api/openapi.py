@@ -11,7 +11,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, License, SecurityScheme
 
 from quarterdeck import __version__
-from quarterdeck.api import examples, log_examples
+from quarterdeck.api import examples, infrastructure_examples, log_examples
 
 DESCRIPTION = """\
 Operations API for platforms that send e-mail. Every answer has the same envelope: `success` and
@@ -118,20 +118,21 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
         )
     }
     name = operation["operationId"]
-    if name in log_examples.BODIES:
-        operation["requestBody"] = log_examples.BODIES[name]
+    bodies = {**log_examples.BODIES, **infrastructure_examples.BODIES}
+    if name in bodies:
+        operation["requestBody"] = bodies[name]
     for media, content in success["content"].items():
         content["examples"] = {"sample": {"value": _sample(name, media)}}
     for status in _statuses(path, method):
         operation["responses"][str(status)] = _error(status)
-    if operation["operationId"] == "ListQueues":
+    if operation["operationId"] in {"ListQueues", "GetInfrastructureHealth"}:
         operation["responses"]["304"] = {"description": "Unchanged since the given ETag; free."}
 
 
 def _sample(operation: str, media: str) -> Any:
     if media != "application/json":
-        return log_examples.TEXTS[operation]
-    data = {**examples.DATA, **log_examples.DATA}[operation]
+        return {**log_examples.TEXTS, **infrastructure_examples.TEXTS}[operation]
+    data = {**examples.DATA, **log_examples.DATA, **infrastructure_examples.DATA}[operation]
     return {"success": True, "data": data}
 
 

@@ -16,15 +16,18 @@ from typing import Any, Protocol
 from sqlalchemy import select
 from sqlalchemy.engine import make_url
 
-from quarterdeck import access, logs, work
+from quarterdeck import access, alerts, health, logs, work
 from quarterdeck.access.audit import AuditTrail
 from quarterdeck.access.idempotency import IdempotencyKeys
 from quarterdeck.access.jwt import JwtVerifier
 from quarterdeck.access.service import Authenticator
 from quarterdeck.access.tokens import TokenStore
+from quarterdeck.alerts.service import AlertService
 from quarterdeck.api.application import Services, build
 from quarterdeck.api.asgi import App
 from quarterdeck.api.limits import RateLimiter
+from quarterdeck.app.alert_room import compose_alerts
+from quarterdeck.app.health_room import HealthRoom, compose_health
 from quarterdeck.app.log_room import LogRoom, compose_logs
 from quarterdeck.config import Jwt, Settings, decode_options
 from quarterdeck.core.errors import ConfigError
@@ -41,7 +44,9 @@ from quarterdeck.work.worker import Worker, WorkerOptions
 
 log = logging.getLogger("quarterdeck.server")
 
-MIGRATIONS = tuple(Path(room.__path__[0]) / "migrations" for room in (work, access, logs))
+MIGRATIONS = tuple(
+    Path(room.__path__[0]) / "migrations" for room in (work, access, logs, health, alerts)
+)
 """Schema versions of every room that keeps state."""
 
 OWN_SOURCE = "quarterdeck"
@@ -86,13 +91,31 @@ class Server:
     services: Services
     worker: Worker
     logs: LogRoom
+    health: HealthRoom
+    alerts: AlertService
     closing: AsyncExitStack
+
+    async def open(self) -> None:
+        """Make what is not there yet, and open what others connect to.
+
+        Raises:
+            ConfigError: it cannot be had.
+        """
+        await self.logs.open()
+        await self.health.service.open()
+
+    def end_streams(self) -> None:
+        """End the answers that have no end of their own."""
+        self.logs.service.end_following()
+        self.alerts.end_following()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Do everything that goes on beside the answering, until `stop` is set and it is done."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.worker.run(stop))
             group.create_task(self.logs.run(stop))
+            group.create_task(self.health.service.run(stop))
+            group.create_task(self.alerts.run(stop))
 
     async def close(self) -> None:
         """Give everything back."""
@@ -157,6 +180,12 @@ def compose(
     idempotency = IdempotencyKeys(state)
     closing.push_async_callback(facts.close)
     log_room = compose_logs(settings, facts, state, store, data_dir(settings))
+    health_room = compose_health(settings, facts, state, queues)
+    closing.push_async_callback(health_room.service.close)
+    alert_service = compose_alerts(
+        settings, state, queues, health_room.service, log_room.service, log_room.searches
+    )
+    closing.push_async_callback(alert_service.close)
     services = Services(
         queues=queues,
         operations=operations,
@@ -167,6 +196,10 @@ def compose(
         logs=log_room.service,
         exports=log_room.exports,
         searches=log_room.searches,
+        health=health_room.service,
+        metrics_intake=health_room.metrics,
+        alerts=alert_service,
+        observe=health_room.own.observe,
     )
     worker = Worker(
         store,
@@ -180,7 +213,7 @@ def compose(
     limiter = RateLimiter(settings.rate_limit)
     closing.push_async_callback(limiter.close)
     application = build(services, limiter, settings.server.trusted_proxies)
-    return Server(application, services, worker, log_room, closing)
+    return Server(application, services, worker, log_room, health_room, alert_service, closing)
 
 
 def _engines(settings: Settings, extra: list[dict[str, Any]]) -> dict[str, Engine]:

@@ -67,11 +67,11 @@ async def _run(
             proxy_headers=False,
             timeout_graceful_shutdown=settings.server.shutdown_grace_s,
         ),
-        server.logs.service.end_following,
+        server.end_streams,
     )
     _end_gently(http)
     stop = asyncio.Event()
-    await server.logs.open()
+    await server.open()
     working = asyncio.create_task(server.run(stop))
     try:
         if demo:

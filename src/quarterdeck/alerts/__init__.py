@@ -1,0 +1,1 @@
+"""Alerts: rules, life cycle, silences, channels."""

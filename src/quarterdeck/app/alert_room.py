@@ -1,0 +1,54 @@
+"""The alerts room, put together: rules, what they look at, and where notices go."""
+
+from pathlib import Path
+
+from quarterdeck.alerts.adapters import channel_factory
+from quarterdeck.alerts.service import AlertOptions, AlertService
+from quarterdeck.alerts.settings import build_channels, decode_rules
+from quarterdeck.config import Settings
+from quarterdeck.health.service import HealthService
+from quarterdeck.logs.searches import SavedSearches
+from quarterdeck.logs.service import LogService
+from quarterdeck.logs.signals import LogSignals, LogWatch
+from quarterdeck.queues.service import QueueService
+from quarterdeck.queues.signals import QueueSignals
+from quarterdeck.state import Database
+
+
+def compose_alerts(
+    settings: Settings,
+    state: Database,
+    queues: QueueService,
+    health: HealthService,
+    logs: LogService,
+    searches: SavedSearches,
+) -> AlertService:
+    """Put the room together; nothing is connected yet.
+
+    Raises:
+        ConfigError: naming the key and what was expected.
+    """
+    given = settings.alerts
+    origin = Path(settings.origin) if settings.origin else None
+    rules, watches = decode_rules(given.rules, origin)
+    routes, outlets = build_channels(given.channels, channel_factory, origin)
+    counted = [LogWatch(watch.search, watch.minutes) for watch in watches]
+    alerts = AlertService(
+        state,
+        AlertOptions(
+            rules=rules,
+            providers={
+                "queue": QueueSignals(queues),
+                "service": health.signals,
+                "log_search": LogSignals(searches, logs, counted),
+            },
+            routes=routes,
+            outlets=outlets,
+            interval_s=given.interval_s,
+            escalate_after_s=given.escalate_after_s,
+            retention_days=given.retention_days,
+            console_url=given.console_url,
+        ),
+    )
+    health.subscribe(lambda _change: alerts.poke())
+    return alerts
