@@ -4,10 +4,15 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 import servers
 from quarterdeck.state import Database, migrate, open_database
 from servers import MIGRATIONS
+
+# How fast a machine draws examples (and builds Unicode tables for the first) is not under test.
+settings.register_profile("timeless", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("timeless")
 
 DATABASES = ("sqlite", "postgresql")
 

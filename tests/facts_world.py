@@ -97,7 +97,7 @@ async def running_queries(facts: Facts, mark: str) -> int:
     return await count(facts, sql, mark=mark)
 
 
-async def until(facts: Facts, mark: str, number: int, seconds: float = 5) -> None:
+async def until(facts: Facts, mark: str, number: int, seconds: float = 30) -> None:
     """Wait until exactly `number` queries with `mark` run."""
     async with asyncio.timeout(seconds):
         while await running_queries(facts, mark) != number:

@@ -1,10 +1,11 @@
 """Health and alerts over HTTP: a service that dies is seen, told, and told again when it lives."""
 
+import http.client
 import json
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 import servers
-from acceptance.server_process import ServerProcess, wait_until
+from acceptance.server_process import PREFIX, ServerProcess, wait_until
 from quarterdeck.core.clock import utc_now
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -222,6 +223,40 @@ def test_a_silence_has_an_end_and_can_be_ended(server: ServerProcess) -> None:
     del body["ends_at"]
     refused = server.post("/infrastructure/silences", body=json.dumps(body).encode(), headers=JSON)
     assert refused.status == 400
+
+
+def test_followers_hear_of_changes_and_miss_none(server: ServerProcess) -> None:
+    with following(server, last=None) as events:
+        start, _ = next(events)
+    body = FIRING.replace(b"db-1", b"db-2")
+    server.post("/infrastructure/alerts/alertmanager", role="ingest", body=body, headers=JSON)
+    with following(server, last=start) as events:
+        number = next(number for number, alert in events if alert and alert["service"] == "db-2")
+    assert int(number) > int(start)
+
+
+@contextmanager
+def following(server: ServerProcess, last: str | None) -> Iterator[Iterator[tuple[str, Any]]]:
+    """The numbers of a stream's events and their alerts (None: an event without one)."""
+    headers = {"Authorization": f"Bearer {server.token('viewer')}"}
+    if last is not None:
+        headers["Last-Event-ID"] = last
+    with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)) as connection:
+        connection.request("GET", f"{PREFIX}/infrastructure/alerts/stream", headers=headers)
+        response = connection.getresponse()
+        assert response.status == 200
+        yield _events(response)
+
+
+def _events(response: http.client.HTTPResponse) -> Iterator[tuple[str, Any]]:
+    event: dict[str, str] = {}
+    for line in response:
+        name, _, value = line.decode().rstrip("\n").partition(": ")
+        if name:
+            event[name] = value
+        elif event:
+            yield event.get("id", ""), json.loads(event["data"]) if "data" in event else None
+            event = {}
 
 
 def test_a_heartbeat_is_noted_for_who_may_send_it(server: ServerProcess) -> None:

@@ -353,7 +353,7 @@ LINES = st.one_of(
 
 
 @given(text=st.one_of(st.text(), st.lists(LINES, max_size=8).map("\n".join)))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_no_text_makes_load_raise_anything_else(text: str) -> None:
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "any.toml"

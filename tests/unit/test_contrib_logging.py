@@ -106,7 +106,7 @@ def test_exception_becomes_an_error_object(server: IngestServer, make: Make) -> 
     [
         (logging.CRITICAL, "critical", None), (logging.ERROR, "error", None),
         (logging.WARNING, "warning", None), (logging.INFO, "info", None),
-        (logging.DEBUG, "debug", None), (5, "debug", "Level 5"), (25, "info", "Level 25"),
+        (logging.DEBUG, "debug", None), (3, "debug", "Level 3"), (25, "info", "Level 25"),
         (35, "warning", "Level 35"), (99, "error", "Level 99"),
     ],
 )  # fmt: skip

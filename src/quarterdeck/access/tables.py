@@ -1,13 +1,10 @@
 """Tables of the access room. DDL is in `migrations/`."""
 
-from sqlalchemy import JSON, BigInteger, Column, Integer, LargeBinary, MetaData, Table, Text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import BigInteger, Column, Integer, LargeBinary, MetaData, Table, Text
 
-from quarterdeck.state.types import UtcDateTime
+from quarterdeck.state.types import Json, UtcDateTime
 
 metadata = MetaData()
-
-_Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
 tokens = Table(
     "tokens",
@@ -36,7 +33,7 @@ audit = Table(
     Column("ip_address", Text),
     Column("user_agent", Text),
     Column("request_id", Text, nullable=False),
-    Column("detail", _Json),
+    Column("detail", Json),
 )
 
 idempotency_keys = Table(
@@ -48,6 +45,6 @@ idempotency_keys = Table(
     Column("claim", Text, nullable=False),
     Column("claimed_at", UtcDateTime, nullable=False),
     Column("status", Integer),
-    Column("headers", _Json),
+    Column("headers", Json),
     Column("body", LargeBinary),
 )

@@ -1,13 +1,10 @@
 """Tables of the alerts room. DDL is in `migrations/`."""
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Integer, MetaData, Table, Text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import BigInteger, Boolean, Column, Integer, MetaData, Table, Text
 
-from quarterdeck.state.types import UtcDateTime
+from quarterdeck.state.types import Json, UtcDateTime
 
 metadata = MetaData()
-
-Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
 alerts = Table(
     "alerts",

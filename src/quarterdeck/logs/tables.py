@@ -1,13 +1,10 @@
 """Tables of the log room's state. DDL is in `migrations/`."""
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, MetaData, Table, Text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import BigInteger, Boolean, Column, MetaData, Table, Text
 
-from quarterdeck.state.types import UtcDateTime
+from quarterdeck.state.types import Json, UtcDateTime
 
 metadata = MetaData()
-
-Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
 log_exports = Table(
     "log_exports",

@@ -1,9 +1,6 @@
 """POST to one address: no redirects, bounded time, bounded answer, no secret in any error."""
 
 import asyncio
-import errno
-import os
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
@@ -12,6 +9,7 @@ import aiohttp
 from yarl import URL
 
 from quarterdeck.core.errors import ConfigError, SourceUnavailable
+from quarterdeck.net.reasons import reason_of
 
 MAX_ANSWER = 64 * 1024
 """Bytes of an answer that are read; what comes after them is not waited for."""
@@ -107,10 +105,4 @@ async def _start_of(response: aiohttp.ClientResponse) -> bytes:
 def _reason(error: Exception, timeout_s: float) -> str:
     if isinstance(error, asyncio.TimeoutError):
         return f"no answer within {timeout_s:g} s"
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return "its name cannot be resolved"
-    if isinstance(error, ssl.SSLError | aiohttp.ClientSSLError):
-        return "its TLS certificate or handshake is not good"
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return os.strerror(error.os_error.errno or errno.EHOSTUNREACH).lower()
-    return "the connection broke off"
+    return reason_of(error) or "it broke the connection off"

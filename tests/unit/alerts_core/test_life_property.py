@@ -121,4 +121,4 @@ def _seen(subject: str, warning: bool | None, error: bool | None) -> Observation
 
 
 TestLife = Life.TestCase
-TestLife.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestLife.settings = settings(max_examples=150, stateful_step_count=40)
