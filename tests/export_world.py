@@ -25,7 +25,7 @@ from quarterdeck.api.guards import require_right
 from quarterdeck.api.layers import ContextLayer
 from quarterdeck.api.middleware.auditing import AuditLayer
 from quarterdeck.api.middleware.bodies import BodyLayer
-from quarterdeck.api.system import Metrics
+from quarterdeck.api.metrics import Metrics
 from quarterdeck.core.clock import Clock, utc_now
 from quarterdeck.facts import Facts, Insert
 from quarterdeck.logs.export_files import ExportDirectory

@@ -233,8 +233,13 @@ def json_fits(value: Value, found: Any) -> bool:
     if isinstance(value, Anything):
         return found is not None
     if isinstance(found, list):
-        return any(scalar_fits(value, item) for item in found)
+        return any(scalar_fits(value, unsigned_zero(item)) for item in found)
     return scalar_fits(value, found)
+
+
+def unsigned_zero(found: Any) -> Any:
+    """The engine writes the elements of an array anew, and -0.0 as -0, which is 0."""
+    return 0 if isinstance(found, float) and found == 0 else found
 
 
 def scalar_fits(value: Value, found: Any) -> bool:

@@ -45,6 +45,7 @@ SECRET_KEYS = frozenset(
         "headers",
         "body",
         "management_url",
+        "heartbeat_url",
     }
 )
 """Keys whose values `config check` never prints."""
@@ -57,13 +58,8 @@ REDACTED = (
 Algorithm = Literal["RS256", "ES256", "HS256"]
 RoleName = Literal["ops", "viewer", "ingest", "admin"]
 _RATE_EXAMPLE = "a rate such as 100/minute"
-Rate = Annotated[
-    str,
-    Meta(
-        pattern=r"^[1-9][0-9]*/([1-9][0-9]* ?)?(second|minute|hour|day)s?\Z",
-        description=_RATE_EXAMPLE,
-    ),
-]
+_RATE_PATTERN = r"^[1-9][0-9]*/([1-9][0-9]* ?)?(second|minute|hour|day)s?\Z"
+Rate = Annotated[str, Meta(pattern=_RATE_PATTERN, description=_RATE_EXAMPLE)]
 
 
 class Server(Struct, frozen=True, forbid_unknown_fields=True):
@@ -206,6 +202,8 @@ class Alerts(Struct, frozen=True, forbid_unknown_fields=True):
     """Without acknowledgement, channels of the next step are told after this."""
     console_url: str = ""
     """Public address of this server, for links in notices."""
+    heartbeat_url: str = ""
+    """Posted to every minute while the rules are being evaluated; often a secret address."""
     retention_days: Annotated[int, Meta(ge=8, le=3650)] = 90
     """How long resolved alerts are kept."""
 
@@ -418,7 +416,7 @@ def _split(message: str) -> tuple[str, str]:
     if unknown:
         name = unknown.group(1)
         return "there is no such setting", f"{key}.{name}" if key else name
-    if "matching regex" in text:
+    if repr(_RATE_PATTERN) in text:
         return f"expected {_RATE_EXAMPLE}", key
     return text[0].lower() + text[1:], key
 

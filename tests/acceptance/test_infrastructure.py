@@ -259,6 +259,15 @@ def _events(response: http.client.HTTPResponse) -> Iterator[tuple[str, Any]]:
             event = {}
 
 
+def test_metrics_tell_of_services_and_alerts(server: ServerProcess) -> None:
+    text = server.call("GET", "/metrics", role="viewer", prefix="").raw.decode()
+    assert 'quarterdeck_service_status{service="API Server",status="' in text
+    assert "quarterdeck_monitor_online 1.0" in text
+    assert 'quarterdeck_alerts{state="firing"}' in text
+    assert "quarterdeck_alert_evaluation_age_seconds" in text
+    assert "quarterdeck_alert_notices_dead 0.0" in text
+
+
 def test_a_heartbeat_is_noted_for_who_may_send_it(server: ServerProcess) -> None:
     path = "/infrastructure/heartbeats/nightly%20backup"
     assert server.post(path, role="ingest").data["heartbeat"] == "nightly backup"

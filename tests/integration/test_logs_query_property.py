@@ -324,6 +324,16 @@ async def test_hostile_text_is_found_as_itself_in_every_field(embedded_facts: Fa
             assert number in found, query
 
 
+async def test_zero_of_every_notation_is_found(embedded_facts: Facts) -> None:
+    zeros = ("0", "-0", "-0.0", "0e0", "[-0.0]", "[-0]", "[0.0]", "5e-324", "[5e-324]", "[null]")
+    line = dict.fromkeys(COLUMNS, "") | {"timestamp": NOW, "level": "info"}
+    lines = [line | {"metadata": f'{{"host": {zero}}}'} for zero in zeros]
+    await store(embedded_facts, lines)
+    for query in ("host:0", "host:-0", "host:0.0", "host:>0", "host:5e-324", "host:/-/"):
+        wanted = Filter(query=query)
+        assert await found_by(embedded_facts, wanted) == expected(lines, wanted), query
+
+
 async def test_values_of_a_field_are_given_as_text(embedded_facts: Facts) -> None:
     line = {
         "timestamp": NOW, "level": "info", "service": "api", "message": "m", "request_id": "",

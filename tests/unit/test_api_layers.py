@@ -8,7 +8,7 @@ import pytest
 
 from quarterdeck.api.context import context_of
 from quarterdeck.api.layers import ContextLayer, is_public
-from quarterdeck.api.system import Metrics
+from quarterdeck.api.metrics import Metrics
 from quarterdeck.journal import JsonFormatter, without_secrets
 
 

@@ -206,6 +206,41 @@ def test_retry_tells_what_happened_to_the_attempts(
     assert (outcome.code, outcome.out) == (0, f"a/b is queued; its attempts {told}\n")
 
 
+SERVICE = {
+    "name": "API Server", "status": "degraded", "stale": False, "since": "2025-12-04T10:00:00Z",
+    "reason": "p95 is 1200 ms", "response_time_ms": {"avg": 300.0, "p95": 1200.5, "p99": 2000.0},
+    "error_rate_percent": None,
+}  # fmt: skip
+ALERT = {
+    "id": "alert_1", "timestamp": "2025-12-04T11:30:00Z", "severity": "error", "service": "SMTP",
+    "message": "Queue size exceeded", "acknowledged": True, "status": "firing",
+}  # fmt: skip
+
+
+def test_health_shows_what_is_measured_and_who_is_offline(server: Server, cli: Cli) -> None:
+    monitor = {"online": False, "reason": "This monitor has lost its network."}
+    server.answer("GET", "/infrastructure/health", ok({"services": [SERVICE], "monitor": monitor}))
+    outcome = cli("health")
+    assert outcome.code == 0
+    row = outcome.out.splitlines()[1]
+    assert row.split()[:6] == ["API", "Server", "degraded", "yes", "1200.5", "-"]
+    assert row.endswith("p95 is 1200 ms")
+    assert outcome.err == "Warning: This monitor has lost its network.\n"
+    assert json.loads(cli("health", "--json").out)["services"] == [SERVICE]
+
+
+def test_alerts_are_listed_and_one_is_acknowledged(server: Server, cli: Cli) -> None:
+    path = "/infrastructure/alerts?hours=48&severity=error"
+    server.answer("GET", path, ok({"alerts": [ALERT]}))
+    outcome = cli("alerts", "--hours", "48", "--severity", "error")
+    assert outcome.out.splitlines()[1].split()[3:5] == ["acknowledged", "SMTP"]
+    assert json.loads(cli("alerts", "--hours", "48", "--severity", "error", "--json").out)
+    done = ok(ALERT | {"acknowledged_by": "ops laptop"})
+    server.answer("POST", "/infrastructure/alerts/alert_1/acknowledge", done)
+    outcome = cli("acknowledge", "alert_1", "--note", "on it")
+    assert (outcome.code, outcome.out) == (0, "alert_1 is acknowledged by ops laptop\n")
+
+
 def test_delete_with_yes_deletes(server: Server, cli: Cli) -> None:
     server.answer("DELETE", "/jobs/j1", ok({"job_id": "j1", "status": "cancel_requested"}))
     outcome = cli("delete", "j1", "--yes")

@@ -11,6 +11,7 @@ from quarterdeck.alerts.dispatcher import Dispatcher, Outlet
 from quarterdeck.alerts.evaluator import Evaluation, Evaluator
 from quarterdeck.alerts.external import ExternalAlert
 from quarterdeck.alerts.foreign import observe_external
+from quarterdeck.alerts.life_sign import LifeSign
 from quarterdeck.alerts.lifecycle import Limits
 from quarterdeck.alerts.model import Alert, AlertState, Matcher, Rule, Severity, Silence
 from quarterdeck.alerts.outbox import DeadLetter, Link, Outbox
@@ -27,6 +28,7 @@ from quarterdeck.core.errors import Conflict, InvalidRequest, NotFound
 from quarterdeck.core.pagination import Page
 from quarterdeck.core.signals import Signals
 from quarterdeck.core.text import storable
+from quarterdeck.net.outgoing import PostClient
 from quarterdeck.state import Database
 
 GAPS = 3
@@ -48,6 +50,8 @@ class AlertOptions:
     retention_days: int = 90
     console_url: str = ""
     """Public address of this server; empty: notices have no link."""
+    heartbeat_url: str = ""
+    """Who is told every minute that the alerts are looked after; empty: nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,7 @@ class AlertService:
             self._store, options.rules, options.providers, options.interval_s, clock
         )
         self._upkeep = Upkeep(database, self._dispatcher, options.retention_days, clock)
+        self._life_sign = self._life_sign_of(options) if options.heartbeat_url else None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Evaluate and send until `stop` is set; what is being sent by then is finished."""
@@ -93,10 +98,14 @@ class AlertService:
             group.create_task(self._evaluator.run(stop))
             group.create_task(self._dispatcher.run(stop))
             group.create_task(self._upkeep.run(stop))
+            if self._life_sign is not None:
+                group.create_task(self._life_sign.run(stop))
 
     async def close(self) -> None:
-        """Give the channels' connections back; after `run`."""
+        """Give the connections back; after `run`."""
         await self._dispatcher.close()
+        if self._life_sign is not None:
+            await self._life_sign.close()
 
     def poke(self) -> None:
         """Evaluate at once: a room says that something has changed."""
@@ -234,6 +243,11 @@ class AlertService:
             last_evaluation=last,
             lag_s=(self._clock() - last.at).total_seconds() if last.at else None,
         )
+
+    def _life_sign_of(self, options: AlertOptions) -> LifeSign:
+        client = PostClient(options.heartbeat_url, "alerts.heartbeat_url")
+        evaluator, gap_s = self._evaluator, GAPS * options.interval_s
+        return LifeSign(client, lambda: evaluator.last.at, gap_s, self._clock)
 
     async def _do(self, alert_id: str, told: Callable[[Record], Told], now: datetime) -> Alert:
         return _known(await self._store.tell(alert_id, told, now))

@@ -22,6 +22,7 @@ from quarterdeck.api import (
     log_searches,
     log_tail,
     logs,
+    metrics,
     queues,
     silences,
     system,
@@ -31,12 +32,13 @@ from quarterdeck.api.errors import handle
 from quarterdeck.api.guards import require_right
 from quarterdeck.api.layers import ContextLayer, IdentityLayer, Observe
 from quarterdeck.api.limits import RateLimiter
+from quarterdeck.api.metrics import Metrics
 from quarterdeck.api.middleware.auditing import AuditLayer
 from quarterdeck.api.middleware.bodies import BodyLayer
 from quarterdeck.api.middleware.caching import ETagLayer
 from quarterdeck.api.middleware.idempotency import IdempotencyLayer
 from quarterdeck.api.openapi import document
-from quarterdeck.api.system import Check, Metrics
+from quarterdeck.api.system import Check
 from quarterdeck.health.otlp_metrics import MetricsIntake
 from quarterdeck.health.service import HealthService
 from quarterdeck.logs.exports import LogExports
@@ -76,9 +78,9 @@ class Services:
 
 def build(services: Services, limiter: RateLimiter, proxies: Sequence[str]) -> App:
     """Everything from the outermost layer in: context, identity and limits, then the routes."""
-    metrics = Metrics()
+    counted = Metrics()
     given = (
-        services.queues, services.operations, services.trail, metrics, services.logs,
+        services.queues, services.operations, services.trail, counted, services.logs,
         services.exports, services.searches, services.health, services.metrics_intake,
         services.alerts,
     )  # fmt: skip
@@ -92,7 +94,7 @@ def build(services: Services, limiter: RateLimiter, proxies: Sequence[str]) -> A
     )
     inner = cast(App, routes)  # Litestar types its scopes more narrowly than ASGI does
     identity = IdentityLayer(inner, services.authenticator, limiter)
-    return ContextLayer(identity, proxies, metrics.requests, metrics.seconds, services.observe)
+    return ContextLayer(identity, proxies, counted.requests, counted.seconds, services.observe)
 
 
 def openapi_document() -> bytes:
@@ -122,7 +124,7 @@ def _closed(services: Services) -> Router:
             Router(path=PREFIX, route_handlers=_rooms()),
             ingest.protocols(services.logs.dialects),
             health.take_metrics,
-            system.metrics,
+            metrics.get_metrics,
         ],
     )
 

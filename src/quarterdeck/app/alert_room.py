@@ -48,6 +48,7 @@ def compose_alerts(
             escalate_after_s=given.escalate_after_s,
             retention_days=given.retention_days,
             console_url=given.console_url,
+            heartbeat_url=given.heartbeat_url,
         ),
     )
     health.subscribe(lambda _change: alerts.poke())

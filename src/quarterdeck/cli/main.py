@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from quarterdeck import __version__
-from quarterdeck.cli import commands, logs, serving, ship, tokens
+from quarterdeck.cli import commands, infrastructure, logs, serving, ship, tokens
 from quarterdeck.cli.failure import EXIT_CODES, CommandFailed, ExitCode
 from quarterdeck.cli.render import say
 from quarterdeck.core.errors import (
@@ -27,6 +27,7 @@ app = typer.Typer(
 serving.register(app)
 tokens.register(app)
 commands.register(app)
+infrastructure.register(app)
 logs.register(app)
 ship.register(app)
 

@@ -19,7 +19,9 @@ UNKNOWN = "?"
 STYLES = {
     "healthy": "green", "warning": "yellow", "critical": "bold red", "paused": "yellow",
     "active": "cyan", "waiting": "yellow", "failed": "bold red", "completed": "green",
-    "revoked": "red", "expired": "yellow",
+    "revoked": "red", "expired": "yellow", "degraded": "yellow", "down": "bold red",
+    "error": "bold red", "info": "cyan", "firing": "bold red", "resolved": "green",
+    "acknowledged": "yellow", "stale": "yellow",
 }  # fmt: skip
 SHORTEST_TAIL = 24
 GAP = "  "
@@ -149,3 +151,40 @@ def page_line(shown: int, pagination: Mapping[str, Any]) -> str:
     return (
         f"jobs {offset + 1}-{offset + shown} of {total}" if shown else f"no jobs here, of {total}"
     )
+
+
+SERVICE_HEADERS = ("service", "status", "fresh", "p95 ms", "errors %", "since", "reason")
+FRESH: Mapping[object, str] = {True: "stale", False: "yes"}
+
+
+def service_row(service: Mapping[str, Any]) -> list[str]:
+    """One line of the list of services; `-` where a service has no such measure."""
+    times = service.get("response_time_ms")
+    p95 = times.get("p95") if isinstance(times, dict) else None
+    rate, reason = service.get("error_rate_percent"), service.get("reason")
+    return [
+        known(service.get("name")),
+        known(service.get("status")),
+        FRESH.get(service.get("stale"), UNKNOWN),
+        "-" if p95 is None else known(p95),
+        "-" if rate is None else known(rate),
+        known(service.get("since")),
+        "" if reason is None else safe(reason),
+    ]
+
+
+ALERT_HEADERS = ("id", "since", "severity", "state", "service", "message")
+
+
+def alert_row(alert: Mapping[str, Any]) -> list[str]:
+    """One line of the list of alerts; one that somebody looks after says so."""
+    state = alert.get("status")
+    if state == "firing" and alert.get("acknowledged") is True:
+        state = "acknowledged"
+    keys = ("id", "timestamp", "severity")
+    return [
+        *(known(alert.get(key)) for key in keys),
+        known(state),
+        known(alert.get("service")),
+        known(alert.get("message")),
+    ]
