@@ -7,8 +7,7 @@ import pytest
 
 from facts_world import Count, count
 from quarterdeck.core.errors import SourceUnavailable
-from quarterdeck.facts import Facts, Insert
-from quarterdeck.health import samples as module
+from quarterdeck.facts import Facts, Insert, Recorder
 from quarterdeck.health.history import History, StatusChange
 from quarterdeck.health.model import Outcome, Reading, ServiceStatus
 from quarterdeck.health.samples import Sample, Samples
@@ -30,10 +29,10 @@ def sample(seconds_ago: float, status: ServiceStatus | None, **more: object) -> 
 
 async def kept(facts: Facts, given: Sequence[Sample]) -> Samples:
     samples = Samples(facts, clock=lambda: NOW)
-    await samples.open()
+    await samples.rows.open()
     for each in given:
         samples.add(each)
-    await samples.flush()
+    await samples.rows.flush()
     return samples
 
 
@@ -168,8 +167,8 @@ async def test_old_days_are_dropped(embedded_facts: Facts) -> None:
     samples = Samples(embedded_facts, retention_days=2, clock=lambda: NOW)
     for days in (0, 2, 3, 90):
         samples.add(sample(days * day, HEALTHY))
-    await samples.flush()
-    await samples.trim()
+    await samples.rows.flush()
+    await samples.rows.trim()
     sql = "SELECT count() AS n FROM health_samples"
     assert await count(embedded_facts, sql) == 2
 
@@ -211,10 +210,10 @@ async def test_store_that_is_down_costs_nothing_while_there_is_room(embedded_fac
     samples = await kept(front, every_15_s(600, 300, HEALTHY))  # type: ignore[arg-type]
     for each in every_15_s(300, 0, HEALTHY):
         samples.add(each)
-    assert samples.waiting == 40
+    assert samples.rows.waiting == 40
     front.is_down = False
-    await samples.flush()
-    assert (samples.waiting, samples.dropped, await stored(embedded_facts)) == (0, 0, 40)
+    await samples.rows.flush()
+    assert (samples.rows.waiting, samples.rows.dropped, await stored(embedded_facts)) == (0, 0, 40)
 
 
 async def test_answer_that_was_lost_stores_nothing_twice(embedded_facts: Facts) -> None:
@@ -223,25 +222,25 @@ async def test_answer_that_was_lost_stores_nothing_twice(embedded_facts: Facts) 
     samples = await kept(front, every_15_s(600, 300, HEALTHY))  # type: ignore[arg-type]
     samples.add(sample(100, HEALTHY))
     front.loses_answers = False
-    await samples.flush()
+    await samples.rows.flush()
     assert await stored(embedded_facts) == 21
 
 
 async def test_oldest_readings_go_when_there_is_no_more_room(
     embedded_facts: Facts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MOST_WAITING", 100)
+    monkeypatch.setattr(Recorder, "MOST_WAITING", 100)
     front = Unreliable(embedded_facts)
     front.is_down = True
     samples = await kept(front, [])  # type: ignore[arg-type]
     for number in range(1000):
         samples.add(sample(1000 - number, HEALTHY))
         if number % 70 == 0:
-            await samples.flush()
-        assert samples.waiting <= 100
+            await samples.rows.flush()
+        assert samples.rows.waiting <= 100
     front.is_down = False
-    await samples.flush()
-    assert (samples.waiting, samples.dropped) == (0, 1000 - await stored(embedded_facts))
+    await samples.rows.flush()
+    assert (samples.rows.waiting, samples.rows.dropped) == (0, 1000 - await stored(embedded_facts))
     newest = "SELECT countIf(at >= fromUnixTimestamp64Milli({ms:Int64})) AS n FROM health_samples"
     since_ms = int((NOW - timedelta(seconds=40)).timestamp() * 1000)
     assert await count(embedded_facts, newest, ms=since_ms) == 40

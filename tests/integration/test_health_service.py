@@ -126,7 +126,7 @@ def test_facts_that_are_down_never_stop_the_probing(health_sqlite_url: str) -> N
             await running.health.open()
             await running.until(150)
             assert running.probes[0].checks == 10
-            assert running.samples.waiting == 10
+            assert running.samples.rows.waiting == 10
             with pytest.raises(SourceUnavailable):
                 await running.health.history("API", 1, loop.clock())
 
@@ -226,7 +226,7 @@ def test_history_is_what_was_watched(health_sqlite_url: str, embedded_facts: Fac
         )  # fmt: skip
         async with started(loop, health_sqlite_url, given) as running:
             await running.until(1200)
-            await running.samples.flush()
+            await running.samples.rows.flush()
             history = await running.health.history("API", 0.5, loop.clock())
             shown = running.shown()
         assert [change.status for change in history.changes] == [

@@ -2,6 +2,7 @@
 
 from quarterdeck.facts.opening import open_facts
 from quarterdeck.facts.ports import Facts, Insert, Limits, Param, QueryLimit, RowsRefused
+from quarterdeck.facts.recorder import Recorder, RecordTable
 from quarterdeck.facts.schema import migrate_facts
 from quarterdeck.facts.unopened import UnopenedFacts
 
@@ -11,6 +12,8 @@ __all__ = [
     "Limits",
     "Param",
     "QueryLimit",
+    "RecordTable",
+    "Recorder",
     "RowsRefused",
     "UnopenedFacts",
     "migrate_facts",

@@ -1,24 +1,12 @@
-"""The room's facts: every reading, kept for weeks, and what a history is made of.
+"""The room's facts: every reading, kept for weeks, and what a history is made of."""
 
-Readings wait in memory for the next insert. A store that is down costs the oldest of them once
-there are too many; it never holds up a probe.
-"""
-
-import asyncio
-import logging
-import secrets
-from collections import deque
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from math import isfinite
 
-import msgspec
-
 from quarterdeck.core.clock import Clock, iso_z, utc_now
-from quarterdeck.core.errors import SourceUnavailable
-from quarterdeck.facts import Facts, Insert, Param, RowsRefused, migrate_facts
+from quarterdeck.facts import Facts, Param, Recorder, RecordTable
 from quarterdeck.health.history import (
     History,
     SeriesPoint,
@@ -33,13 +21,7 @@ from quarterdeck.health.queries import SERIES, SPANS, SeriesRow, SpanRow
 from quarterdeck.health.schema import COLUMNS, MIGRATIONS
 from quarterdeck.health.windows import TelemetrySummary
 
-log = logging.getLogger("quarterdeck.health")
-
-TABLE = "health_samples"
-INSERT_EVERY_S = 5.0
-TRIM_EVERY_S = 600.0
-MOST_WAITING = 50_000
-"""Rows; 25 minutes of 500 services at 15 s, and some 15 MB."""
+TABLE = RecordTable("health", "health_samples", COLUMNS, MIGRATIONS, "health readings")
 LONGEST_VALID = timedelta(hours=3)
 """No reading holds longer: three of the longest intervals."""
 
@@ -58,88 +40,18 @@ class Sample:
     requests: TelemetrySummary | None = None
 
 
-@dataclass(slots=True)
-class _Batch:
-    """Rows of one day."""
-
-    day: date
-    rows: list[bytes] = field(default_factory=list)
-    token: str = ""
-    """Set once it was sent: the same rows are sent again, and the store knows them."""
-
-
 class Samples:
-    """Takes readings; `run` stores them and lets old ones go."""
+    """Takes readings, and tells histories; `rows` stores them."""
 
     def __init__(
         self, facts: Facts, retention_days: int = 90, cluster: str = "", clock: Clock = utc_now
     ) -> None:
         self._facts = facts
-        self._retention = timedelta(days=retention_days)
-        self._cluster = cluster
-        self._clock = clock
-        self._batches: deque[_Batch] = deque()
-        self._is_migrated = False
-        self._is_failing = False
-        self.waiting = 0
-        """Rows that are not stored yet."""
-        self.dropped = 0
-        """Rows that were given up, since the start."""
+        self.rows = Recorder(facts, TABLE, retention_days, cluster, clock)
 
     def add(self, sample: Sample) -> None:
-        """Take a reading; the oldest waiting ones go when there are too many."""
-        day = sample.at.astimezone(UTC).date()
-        last = self._batches[-1] if self._batches else None
-        if last is None or last.day != day or last.token:
-            last = _Batch(day)
-            self._batches.append(last)
-        last.rows.append(_row(sample))
-        self.waiting += 1
-        while self.waiting > MOST_WAITING and len(self._batches) > 1:
-            self._drop(self._batches.popleft())
-        if self.waiting > MOST_WAITING:
-            half = len(last.rows) // 2
-            self._drop(_Batch(day, last.rows[:half]))
-            del last.rows[:half]
-
-    async def open(self) -> None:
-        """Make the table; if the store is down, `run` does it later.
-
-        Raises:
-            ConfigError: the table was made by a newer program.
-        """
-        try:
-            await self._migrate()
-        except SourceUnavailable as error:
-            log.warning("the table of health readings cannot be made yet: %s", error.message)
-
-    async def run(self, stop: asyncio.Event) -> None:
-        """Store what is added, every few seconds and once more when `stop` is set."""
-        trim_at = 0.0
-        clock = asyncio.get_running_loop().time
-        while not stop.is_set():
-            with suppress(TimeoutError):
-                async with asyncio.timeout(INSERT_EVERY_S):
-                    await stop.wait()
-            await self.flush()
-            if self._is_migrated and clock() >= trim_at and not stop.is_set():
-                trim_at = clock() + TRIM_EVERY_S
-                await self.trim()
-
-    async def flush(self) -> None:
-        """Store what waits; what cannot be stored now waits on."""
-        try:
-            await self._migrate()
-            while self._batches:
-                await self._insert(self._batches[0])
-        except SourceUnavailable as error:
-            if not self._is_failing:
-                log.warning("health readings wait to be stored: %s", error.message)
-            self._is_failing = True
-        else:
-            if self._is_failing:
-                log.info("health readings are stored again; %d were dropped", self.dropped)
-            self._is_failing = False
+        """Take a reading."""
+        self.rows.add(sample.at, _row(sample))
 
     async def history(self, service: str, since: datetime, until: datetime) -> History:
         """What a service was like between two moments, from what is stored.
@@ -158,53 +70,15 @@ class Samples:
         series = await self._facts.fetch(SERIES, SeriesRow, params | {"step": step_s * 1000})
         return _history(service, since, until, rows, _plot(series, since, until, step_s), step_s)
 
-    async def _migrate(self) -> None:
-        if not self._is_migrated:
-            await migrate_facts(self._facts, "health", MIGRATIONS, self._cluster)
-            self._is_migrated = True
 
-    async def _insert(self, batch: _Batch) -> None:
-        batch.token = batch.token or secrets.token_hex(16)
-        rows = (b"".join(batch.rows),)
-        try:
-            await self._facts.insert(Insert(TABLE, COLUMNS, rows, len(batch.rows), batch.token))
-        except RowsRefused as error:
-            log.error("health readings were refused, please report it: %s", error.message)
-            self.dropped += len(batch.rows)
-        if self._batches and self._batches[0] is batch:
-            self._batches.popleft()
-            self.waiting -= len(batch.rows)
-
-    def _drop(self, batch: _Batch) -> None:
-        self.waiting -= len(batch.rows)
-        self.dropped += len(batch.rows)
-
-    async def trim(self) -> None:
-        """Drop the days that are older than the retention."""
-        oldest = (self._clock() - self._retention).date()
-        sql = (
-            "SELECT DISTINCT partition FROM system.parts "
-            "WHERE database = currentDatabase() AND table = 'health_samples' AND active"
-        )
-        try:
-            for row in await self._facts.fetch(sql, dict[str, str]):
-                day = date.fromisoformat(row["partition"])
-                if day < oldest:
-                    await self._facts.execute(
-                        f"ALTER TABLE health_samples DROP PARTITION '{day.isoformat()}'"
-                    )
-        except SourceUnavailable as error:
-            log.warning("old health readings are kept for now: %s", error.message)
-
-
-def _row(sample: Sample) -> bytes:
+def _row(sample: Sample) -> list[object]:
     reading, requests = sample.reading, sample.requests
     metrics = {
         name: value
         for name, value in reading.metrics.items()
         if value is not None and isfinite(value)
     }
-    row = [
+    return [
         sample.service,
         iso_z(sample.at.replace(microsecond=sample.at.microsecond // 1000 * 1000)),
         sample.status or "unknown",
@@ -218,7 +92,6 @@ def _row(sample: Sample) -> bytes:
         requests.p99_ms if requests else None,
         metrics,
     ]
-    return msgspec.json.encode(row) + b"\n"
 
 
 def _history(

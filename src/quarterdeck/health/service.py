@@ -89,7 +89,7 @@ class HealthService:
         Raises:
             ConfigError: the table was made by a newer program.
         """
-        await self._parts.samples.open()
+        await self._parts.samples.rows.open()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Watch until `stop` is set, and keep what is known then."""
@@ -97,7 +97,7 @@ class HealthService:
         ending = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keeper.run(ending))
-            group.create_task(self._parts.samples.run(ending))
+            group.create_task(self._parts.samples.rows.run(ending))
             async with asyncio.TaskGroup() as watching:
                 watching.create_task(Scheduler(self._turns()).run(stop))
                 watching.create_task(self._sweep_again(stop))
