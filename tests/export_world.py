@@ -23,9 +23,9 @@ from quarterdeck.api.context import context_of, header
 from quarterdeck.api.errors import handle
 from quarterdeck.api.guards import require_right
 from quarterdeck.api.layers import ContextLayer
+from quarterdeck.api.metrics import Metrics
 from quarterdeck.api.middleware.auditing import AuditLayer
 from quarterdeck.api.middleware.bodies import BodyLayer
-from quarterdeck.api.metrics import Metrics
 from quarterdeck.core.clock import Clock, utc_now
 from quarterdeck.facts import Facts, Insert
 from quarterdeck.logs.export_files import ExportDirectory

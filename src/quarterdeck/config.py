@@ -132,6 +132,8 @@ class Queues(Struct, frozen=True, forbid_unknown_fields=True):
     sources: list[dict[str, Any]] = []
     """Each has a `name` and a `kind`; the other keys belong to the adapter of that kind."""
     redact_keys: list[str] = field(default_factory=lambda: list(REDACTED))
+    history_days: Annotated[int, Meta(ge=1, le=3650)] = 90
+    """How long samples of queues are kept."""
 
 
 class Work(Struct, frozen=True, forbid_unknown_fields=True):

@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from quarterdeck.alerts.model import Alert, AlertState, Severity, Silence
-from quarterdeck.api.schemas import Pagination
+from quarterdeck.api.paging import Pagination
 from quarterdeck.core.signals import Value
 
 

@@ -23,6 +23,7 @@ from quarterdeck.api import (
     log_tail,
     logs,
     metrics,
+    queue_stream,
     queues,
     silences,
     system,
@@ -46,12 +47,14 @@ from quarterdeck.logs.searches import SavedSearches
 from quarterdeck.logs.service import LogService
 from quarterdeck.queues.operations import BulkOperations
 from quarterdeck.queues.service import QueueService
+from quarterdeck.queues.stream import QueueStream
+from quarterdeck.queues.watching import QueueWatch
 
 PREFIX = "/api/v1/platform/system"
 
 GIVEN = (
     "queues", "operations", "trail", "server_metrics", "logs", "exports", "searches", "health",
-    "metrics_intake", "alerts",
+    "metrics_intake", "alerts", "queue_watch", "queue_stream",
 )  # fmt: skip
 """What handlers may ask for by name."""
 
@@ -61,6 +64,8 @@ class Services:
     """What the doors lead to."""
 
     queues: QueueService
+    queue_watch: QueueWatch
+    queue_stream: QueueStream
     operations: BulkOperations
     authenticator: Authenticator
     trail: AuditTrail
@@ -82,7 +87,7 @@ def build(services: Services, limiter: RateLimiter, proxies: Sequence[str]) -> A
     given = (
         services.queues, services.operations, services.trail, counted, services.logs,
         services.exports, services.searches, services.health, services.metrics_intake,
-        services.alerts,
+        services.alerts, services.queue_watch, services.queue_stream,
     )  # fmt: skip
     routes = Litestar(
         route_handlers=[*_public(services), _closed(services)],
@@ -140,9 +145,9 @@ def _layer(kind: Callable[..., App], **given: object) -> Any:
 
 def _rooms() -> list[Router]:
     return [
-        queues.router(), logs.router(), log_tail.router(), log_exports.router(),
-        log_searches.router(), health.router(), alerts.router(), alert_stream.router(),
-        silences.router(), audit.router(),
+        queues.router(), queue_stream.router(), logs.router(), log_tail.router(),
+        log_exports.router(), log_searches.router(), health.router(), alerts.router(),
+        alert_stream.router(), silences.router(), audit.router(),
     ]  # fmt: skip
 
 

@@ -11,8 +11,8 @@ from msgspec import Struct
 from quarterdeck.access.audit import AuditTrail
 from quarterdeck.access.model import Right
 from quarterdeck.api.envelope import Envelope, ok
+from quarterdeck.api.paging import Pagination, pagination
 from quarterdeck.api.queues import Limit, Offset
-from quarterdeck.api.schemas import Pagination, pagination
 from quarterdeck.core.pagination import DEFAULT_LIMIT
 
 

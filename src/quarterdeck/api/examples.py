@@ -34,6 +34,8 @@ _QUEUE = {
     "source": "platform",
     "oldest_waiting_at": "2025-12-04T11:59:48Z",
     "completed_last_hour_source": "exact",
+    "trend": {"direction": "falling", "waiting_per_minute": -9.0},
+    "eta_s": 300.0,
     "warnings": [],
 }
 
@@ -81,7 +83,7 @@ _OPERATION = {
     "updated_at": "2025-12-04T12:00:02Z",
 }
 
-_SOURCES = [{"name": "platform", "kind": "sql", "health": "ok", "error": None}]
+_SOURCES = [{"name": "platform", "kind": "sql", "health": "ok", "error": None, "answered_at": None}]
 
 DATA: dict[str, dict[str, Any]] = {
     "ListQueues": {
@@ -106,6 +108,35 @@ DATA: dict[str, dict[str, Any]] = {
         "oldest_waiting_age_s": 12.4,
         "capabilities": _CAPABILITIES,
         "source_state": _SOURCES[0],
+    },
+    "GetQueueHistory": {
+        "queue": "queue:email-sending:high",
+        "source": "platform",
+        "since": "2025-12-03T12:00:00Z",
+        "until": "2025-12-04T12:00:00Z",
+        "step_s": 300,
+        "series": [
+            {
+                "at": "2025-12-04T11:50:00Z",
+                "waiting": 61.4,
+                "waiting_max": 90,
+                "active": 11.8,
+                "failed": 2,
+                "oldest_age_s": 48.1,
+                "completed_per_minute": 20.6,
+                "failed_per_minute": 0.1,
+            },
+            {
+                "at": "2025-12-04T11:55:00Z",
+                "waiting": None,
+                "waiting_max": None,
+                "active": None,
+                "failed": None,
+                "oldest_age_s": None,
+                "completed_per_minute": None,
+                "failed_per_minute": None,
+            },
+        ],
     },
     "ListQueueJobs": {
         "jobs": [_JOB],
@@ -167,6 +198,11 @@ DATA: dict[str, dict[str, Any]] = {
     },
 }
 """`data` of the 200 answer, by operation id."""
+
+TEXTS = {
+    "StreamQueues": 'event: queues\ndata: {"queues":[...],"removed":[],"sources":[]}\n\n',
+}
+"""Answers that are no JSON, by operation id."""
 
 ERRORS: dict[int, tuple[str, str]] = {
     400: ("VALIDATION_ERROR", "limit: Expected 'int' <= 100"),

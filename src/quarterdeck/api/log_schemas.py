@@ -5,7 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from quarterdeck.api.schemas import Pagination, pagination
+from quarterdeck.api.paging import Pagination, pagination
 from quarterdeck.core.pagination import Page
 from quarterdeck.logs.export_formats import ExportFormat, JsonShape
 from quarterdeck.logs.export_state import Export, ExportStatus

@@ -131,7 +131,8 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
 
 def _sample(operation: str, media: str) -> Any:
     if media != "application/json":
-        return {**log_examples.TEXTS, **infrastructure_examples.TEXTS}[operation]
+        texts = {**examples.TEXTS, **log_examples.TEXTS, **infrastructure_examples.TEXTS}
+        return texts[operation]
     data = {**examples.DATA, **log_examples.DATA, **infrastructure_examples.DATA}[operation]
     return {"success": True, "data": data}
 

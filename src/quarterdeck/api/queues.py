@@ -9,21 +9,25 @@ from litestar.params import Parameter
 from quarterdeck.api.context import context_of
 from quarterdeck.api.envelope import Envelope, ok
 from quarterdeck.api.errors import HttpError
-from quarterdeck.api.schemas import (
+from quarterdeck.api.job_schemas import (
     ErrorGroupList,
     JobDeletion,
     JobDetail,
     JobList,
     JobRetry,
     OperationState,
-    QueueChange,
-    QueueDetail,
-    QueueList,
     error_groups,
     job_detail,
     job_list,
     operation_state,
+)
+from quarterdeck.api.queue_schemas import (
+    QueueChange,
+    QueueDetail,
+    QueueHistoryData,
+    QueueList,
     queue_detail,
+    queue_history,
     queue_list,
 )
 from quarterdeck.core.clock import utc_now
@@ -32,6 +36,7 @@ from quarterdeck.core.pagination import DEFAULT_LIMIT, MAX_LIMIT
 from quarterdeck.queues.model import BulkAction, JobState, PauseResult, QueueRef
 from quarterdeck.queues.operations import BulkOperations
 from quarterdeck.queues.service import QueueService
+from quarterdeck.queues.watching import QueueWatch
 
 QueueName = Annotated[
     str,
@@ -48,24 +53,44 @@ Text = Annotated[
     str | None,
     Parameter(description="Only jobs with this text in their payload or error, in any case."),
 ]
+Hours = Annotated[int, Parameter(ge=1, le=90 * 24, description="How far back; at most 90 days.")]
 Status = Annotated[
     JobState | None, Parameter(description="One state; all four when it is left out.")
 ]
 
 
 @get("/queues", opt={"etag": True}, operation_id="ListQueues", summary="List queues")
-async def list_queues(queues: QueueService, source: SourceName = None) -> Envelope[QueueList]:
+async def list_queues(
+    queues: QueueService, queue_watch: QueueWatch, source: SourceName = None
+) -> Envelope[QueueList]:
     """Status of all background job queues, by name. Sources that do not answer are named."""
-    return ok(queue_list(await queues.list_queues(source)))
+    return ok(queue_list(await queues.list_queues(source), queue_watch))
 
 
 @get("/queues/{queue_name:str}", operation_id="GetQueue", summary="Get one queue")
 async def get_queue(
-    queues: QueueService, queue_name: QueueName, source: SourceName = None
+    queues: QueueService, queue_watch: QueueWatch, queue_name: QueueName, source: SourceName = None
 ) -> Envelope[QueueDetail]:
     """One queue: counts, age of the oldest waiting job, and what can be done with it."""
     view = await queues.get_queue(_decoded(queue_name), source)
-    return ok(queue_detail(view, utc_now()))
+    return ok(queue_detail(view, queue_watch, utc_now()))
+
+
+@get(
+    "/queues/{queue_name:str}/history",
+    operation_id="GetQueueHistory",
+    summary="History of a queue",
+)
+async def get_queue_history(
+    queues: QueueService,
+    queue_watch: QueueWatch,
+    queue_name: QueueName,
+    hours: Hours = 24,
+    source: SourceName = None,
+) -> Envelope[QueueHistoryData]:
+    """Depth, throughput, failures and the oldest job's age over time, from samples of 15 s."""
+    ref = await _ref(queues, queue_name, source)
+    return ok(queue_history(await queue_watch.history(ref, hours, utc_now())))
 
 
 @get("/queues/{queue_name:str}/jobs", operation_id="ListQueueJobs", summary="Get queue jobs")
@@ -209,8 +234,9 @@ def router() -> Router:
         path="/",
         tags=["Queues"],
         route_handlers=[
-            list_queues, get_queue, list_jobs, list_errors, pause_queue, resume_queue,
-            retry_failed, delete_failed, get_job, retry_job, delete_job, get_operation,
+            list_queues, get_queue, get_queue_history, list_jobs, list_errors, pause_queue,
+            resume_queue, retry_failed, delete_failed, get_job, retry_job, delete_job,
+            get_operation,
         ],
     )  # fmt: skip
 

@@ -17,8 +17,8 @@ from quarterdeck.api.alert_schemas import (
 from quarterdeck.api.context import author_of
 from quarterdeck.api.envelope import Envelope, ok
 from quarterdeck.api.guards import require_json
+from quarterdeck.api.paging import pagination
 from quarterdeck.api.queues import Limit, Offset
-from quarterdeck.api.schemas import pagination
 from quarterdeck.core.clock import utc_now
 from quarterdeck.core.pagination import DEFAULT_LIMIT
 

@@ -37,7 +37,10 @@ from quarterdeck.queues.adapters import engine_factory
 from quarterdeck.queues.operations import OPERATIONS_QUEUE, BulkOperations
 from quarterdeck.queues.ports import Engine, SqlDatabase
 from quarterdeck.queues.rules import Redactor
+from quarterdeck.queues.samples import QueueSamples
 from quarterdeck.queues.service import QueueService
+from quarterdeck.queues.stream import QueueStream
+from quarterdeck.queues.watching import QueueWatch
 from quarterdeck.state import Database, migrate, open_database
 from quarterdeck.work.store import WorkStore
 from quarterdeck.work.worker import Worker, WorkerOptions
@@ -102,10 +105,12 @@ class Server:
             ConfigError: it cannot be had.
         """
         await self.logs.open()
+        await self.services.queue_watch.open()
         await self.health.service.open()
 
     def end_streams(self) -> None:
         """End the answers that have no end of their own."""
+        self.services.queue_stream.end()
         self.logs.service.end_following()
         self.alerts.end_following()
 
@@ -113,6 +118,7 @@ class Server:
         """Do everything that goes on beside the answering, until `stop` is set and it is done."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.worker.run(stop))
+            group.create_task(self.services.queue_watch.run(stop))
             group.create_task(self.logs.run(stop))
             group.create_task(self.health.service.run(stop))
             group.create_task(self.alerts.run(stop))
@@ -175,6 +181,8 @@ def compose(
     engines = _engines(settings, extra_sources or [])
     queues = QueueService(engines, Redactor(settings.queues.redact_keys))
     closing.push_async_callback(queues.close)
+    samples = QueueSamples(facts, settings.queues.history_days, settings.facts.cluster)
+    watch, stream = QueueWatch(queues, samples), QueueStream(queues)
     store = WorkStore(state)
     operations = BulkOperations(queues, store)
     idempotency = IdempotencyKeys(state)
@@ -188,6 +196,8 @@ def compose(
     closing.push_async_callback(alert_service.close)
     services = Services(
         queues=queues,
+        queue_watch=watch,
+        queue_stream=stream,
         operations=operations,
         authenticator=_authenticator(settings, state, closing),
         trail=AuditTrail(state),

@@ -1,17 +1,10 @@
 """What a service was like over the last hours: changes, uptime, response times for a plot."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from quarterdeck.health.model import ServiceStatus
-
-POINTS = 300
-"""A plot has about as many pixels; more points say no more."""
-STEPS_S = (
-    15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 21_600, 28_800, 43_200, 86_400,
-)  # fmt: skip
-"""Widths of a plot's steps that people can read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +61,6 @@ class History:
     """False: there were too many changes; the oldest are left out."""
 
 
-def step_for(hours: float) -> int:
-    """Seconds of a step, such that a plot of these hours has at most about `POINTS`."""
-    wanted = hours * 3600 / POINTS
-    return next((step for step in STEPS_S if step >= wanted), STEPS_S[-1])
-
-
 def changes_of(spans: Sequence[Span], since: datetime, until: datetime) -> list[StatusChange]:
     """Changes, from spans in the order of time that lie between the two moments."""
     changes: list[StatusChange] = []
@@ -97,12 +84,3 @@ def uptime_percent(healthy_s: float, degraded_s: float, down_s: float) -> float 
     """Share of the known time in which a service was not down."""
     known = healthy_s + degraded_s + down_s
     return 100.0 * (healthy_s + degraded_s) / known if known > 0 else None
-
-
-def steps_between(since: datetime, until: datetime, step_s: int) -> Iterator[datetime]:
-    """Where the steps of a plot begin: at multiples of `step_s` since 1970."""
-    first = int(since.timestamp()) // step_s * step_s
-    at = datetime.fromtimestamp(first, since.tzinfo)
-    while at < until:
-        yield at
-        at += timedelta(seconds=step_s)

@@ -6,14 +6,13 @@ from datetime import UTC, datetime, timedelta
 from math import isfinite
 
 from quarterdeck.core.clock import Clock, iso_z, utc_now
+from quarterdeck.core.plots import step_for, steps_between
 from quarterdeck.facts import Facts, Param, Recorder, RecordTable
 from quarterdeck.health.history import (
     History,
     SeriesPoint,
     Span,
     changes_of,
-    step_for,
-    steps_between,
     uptime_percent,
 )
 from quarterdeck.health.model import Reading, ServiceStatus

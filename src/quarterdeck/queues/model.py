@@ -169,6 +169,8 @@ class QueueStats:
     """Since when the longest waiting due job could have run; None: none is due."""
     completed: int | None = None
     """Finished jobs that are still kept."""
+    completed_last_minute: int | None = None  # the last full minute, or the last 60 s
+    failed_last_minute: int | None = None
     warnings: Sequence[str] = ()
 
 
@@ -243,9 +245,10 @@ class FailureSample:
 
 
 class EngineHealth(StrEnum):
-    """Whether a source answers."""
+    """Whether a source answers; `slow`: what is shown is its last answer."""
 
     OK = "ok"
+    SLOW = "slow"
     UNAVAILABLE = "unavailable"
 
 
@@ -258,6 +261,8 @@ class SourceState:
     health: EngineHealth
     error: str | None = None
     warnings: Sequence[str] = ()
+    answered_at: datetime | None = None
+    """When the counts were read; None: never since the start."""
 
 
 @dataclass(frozen=True, slots=True)

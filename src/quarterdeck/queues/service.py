@@ -3,7 +3,7 @@
 import asyncio
 import difflib
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
@@ -29,7 +29,6 @@ from quarterdeck.queues.model import (
     JobState,
     PauseResult,
     PauseSupport,
-    Provenance,
     QueueRef,
     QueueStats,
     RetryResult,
@@ -44,26 +43,15 @@ from quarterdeck.queues.rules import (
     decode_job_id,
     group_failures,
 )
+from quarterdeck.queues.sourcing import TIMEOUT_S, SourceReader
 
 log = logging.getLogger("quarterdeck.queues")
 T = TypeVar("T")
-
-SOURCE_TIMEOUT_S = 8.0
-"""How long one source may keep an answer about all of them waiting."""
 
 ERROR_SAMPLE = 10_000
 """Grouping reads at most so many failures, the newest."""
 
 MAX_NEEDLE = 200
-
-UNKNOWN_STATS = QueueStats(
-    active=None,
-    waiting=None,
-    failed=None,
-    completed_last_hour=None,
-    completed_last_hour_source=Provenance.NONE,
-    paused=None,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +92,9 @@ class QueueService:
     ) -> None:
         self._engines = dict(engines)
         self._redactor = redactor
-        self._clock = clock
-        self._seen: dict[str, list[QueueRef]] = {}
+        self._readers = {
+            name: SourceReader(name, engine, clock) for name, engine in self._engines.items()
+        }
 
     async def list_queues(self, source: str | None = None) -> QueueListing:
         """All queues, by name. A source that does not answer is named, with its last known queues.
@@ -114,7 +103,7 @@ class QueueService:
             NotFound: no source of that name.
         """
         names = [self._known_source(source)] if source else list(self._engines)
-        answers = await asyncio.gather(*(self._snapshot(name) for name in names))
+        answers = await asyncio.gather(*(self._readers[name].read() for name in names))
         queues = [entry for found, _ in answers for entry in found.items()]
         queues.sort(key=lambda entry: (entry[0].name, entry[0].source))
         return QueueListing(queues, [state for _, state in answers])
@@ -202,26 +191,25 @@ class QueueService:
 
     async def close(self) -> None:
         """Give all connections back."""
+        await asyncio.gather(*(reader.close() for reader in self._readers.values()))
         await asyncio.gather(*(engine.close() for engine in self._engines.values()))
-
-    async def _snapshot(self, name: str) -> tuple[Mapping[QueueRef, QueueStats], SourceState]:
-        engine = self._engines[name]
-        try:
-            found = await _in_time(name, engine.snapshot())
-        except SourceUnavailable as error:
-            log.warning("source %s does not answer: %s", name, error.message)
-            unknown = dict.fromkeys(self._seen.get(name, ()), UNKNOWN_STATS)
-            state = SourceState(name, engine.kind, EngineHealth.UNAVAILABLE, error.message)
-            return unknown, state
-        self._seen[name] = list(found)
-        return found, SourceState(name, engine.kind, EngineHealth.OK)
 
     async def _resolve(self, name: str, source: str | None) -> tuple[QueueRef, QueueStats]:
         if not is_storable(name):
             raise NotFound("There is no such queue: its name holds characters no queue can have.")
-        names = [self._known_source(source)] if source else list(self._engines)
+        if source:
+            return await self._find(name, [self._known_source(source)])
+        first = [each for each, reader in self._readers.items() if reader.is_waited_for(name)]
+        try:
+            return await self._find(name, first)
+        except NotFound:
+            if len(first) == len(self._engines):
+                raise
+            return await self._find(name, list(self._engines))
+
+    async def _find(self, name: str, sources: Sequence[str]) -> tuple[QueueRef, QueueStats]:
         answers = await asyncio.gather(
-            *(_in_time(each, self._engines[each].find_queue(name)) for each in names),
+            *(_in_time(each, self._engines[each].find_queue(name)) for each in sources),
             return_exceptions=True,
         )
         found = [answer for answer in answers if isinstance(answer, tuple)]
@@ -239,7 +227,7 @@ class QueueService:
         raise NotFound(self._no_such_queue(name))
 
     def _no_such_queue(self, name: str) -> str:
-        known = {ref.name for refs in self._seen.values() for ref in refs}
+        known = {ref.name for reader in self._readers.values() for ref in reader.queues}
         near = difflib.get_close_matches(name[:300], known, n=1)
         hint = f" Did you mean '{near[0]}'?" if near else " GET /queues lists all of them."
         return f"There is no queue '{name[:100]}'.{hint}"
@@ -281,8 +269,8 @@ def _apply(change: Callable[[str], str], text: str | None) -> str | None:
 
 async def _in_time(source: str, answer: Awaitable[T]) -> T:
     try:
-        return await asyncio.wait_for(answer, SOURCE_TIMEOUT_S)
+        return await asyncio.wait_for(answer, TIMEOUT_S)
     except TimeoutError:
         raise SourceUnavailable(
-            source, f"The source '{source}' did not answer within {SOURCE_TIMEOUT_S:.0f} s."
+            source, f"The source '{source}' did not answer within {TIMEOUT_S:.0f} s."
         ) from None

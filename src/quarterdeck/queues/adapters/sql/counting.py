@@ -80,6 +80,8 @@ def _stats(counts: Counts, paused: bool, oldest: datetime | None) -> QueueStats:
         paused=paused,
         oldest_waiting_at=oldest,
         completed=counts.now.get(JobState.COMPLETED),
+        completed_last_minute=counts.completed_last_minute,
+        failed_last_minute=counts.failed_last_minute,
         warnings=counts.warnings,
     )
 

@@ -88,7 +88,7 @@ def _counts(tables: JobTables, numbers: Mapping[JobState, int], completed: int) 
         {state: min(number, COUNT_LIMIT) for state, number in numbers.items()},
         None if provenance is Provenance.NONE else completed,
         provenance,
-        [
+        warnings=[
             f"There are more than {COUNT_LIMIT} {state.value} jobs; counting stopped there."
             for state, number in numbers.items()
             if number > COUNT_LIMIT

@@ -16,6 +16,7 @@ SUFFIXES = {Priority.HIGH: ":high", Priority.NORMAL: "", Priority.LOW: ":low"}
 PHASES = (JobState.WAITING, JobState.ACTIVE, JobState.COMPLETED, JobState.FAILED)
 """A state's place here is its number in `jobs.phase` and `job_counts.metric`."""
 COMPLETED_IN_MINUTE = 4
+FAILED_IN_MINUTE = 5
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What the API answers, field for field: the spec's fields first, our additions after them."""
+"""What the routes of jobs answer: the spec's fields first, our additions after them."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -6,66 +6,17 @@ from typing import Any
 
 from msgspec import Struct
 
-from quarterdeck.core.pagination import Page, TotalKind
+from quarterdeck.api.paging import Pagination, pagination
+from quarterdeck.core.pagination import Page
 from quarterdeck.queues.model import (
     Attempt,
     BulkAction,
-    Capabilities,
-    EngineHealth,
     Job,
     JobState,
-    PauseScope,
-    Priority,
-    Provenance,
-    QueueRef,
-    QueueStats,
-    QueueStatus,
 )
 from quarterdeck.queues.operations import Operation
-from quarterdeck.queues.rules import FailureGroup, encode_job_id, status_of
-from quarterdeck.queues.service import FailureGroups, QueueListing, QueueView
-
-
-class Source(Struct, frozen=True):
-    """A place that queues come from, and whether it answers."""
-
-    name: str
-    kind: str
-    health: EngineHealth
-    error: str | None
-
-
-class Queue(Struct, frozen=True):
-    """A queue. A count that cannot be had is null, never zero."""
-
-    name: str
-    priority: Priority
-    active_jobs: int | None
-    waiting_jobs: int | None
-    completed_last_hour: int | None
-    failed_jobs: int | None
-    status: QueueStatus
-    paused: bool | None
-    source: str
-    oldest_waiting_at: datetime | None
-    completed_last_hour_source: Provenance
-    warnings: Sequence[str]
-
-
-class QueueDetail(Queue, frozen=True):
-    """A queue and what can be done with it."""
-
-    completed_jobs: int | None
-    oldest_waiting_age_s: float | None
-    capabilities: Capabilities
-    source_state: Source
-
-
-class QueueList(Struct, frozen=True):
-    """All queues; a source that does not answer is named and its queues' counts are null."""
-
-    queues: list[Queue]
-    sources: list[Source]
+from quarterdeck.queues.rules import FailureGroup, encode_job_id
+from quarterdeck.queues.service import FailureGroups
 
 
 class JobFailure(Struct, frozen=True):
@@ -101,33 +52,11 @@ class JobDetail(JobItem, frozen=True):
     history: Sequence[Attempt]
 
 
-class Pagination(Struct, frozen=True):
-    """Which slice this is. `total_kind` is `capped` when counting stopped early."""
-
-    total: int
-    limit: int
-    offset: int
-    total_kind: TotalKind
-
-
 class JobList(Struct, frozen=True):
     """One page of jobs."""
 
     jobs: list[JobItem]
     pagination: Pagination
-
-
-class QueueChange(Struct, frozen=True):
-    """A pause or resume: what it really did, and how far it reaches."""
-
-    queue: str
-    status: str
-    timestamp: datetime
-    changed: bool
-    scope: PauseScope
-    durable: bool
-    affected: Sequence[str]
-    notes: Sequence[str]
 
 
 class JobRetry(Struct, frozen=True):
@@ -181,45 +110,6 @@ class OperationState(Struct, frozen=True):
     updated_at: datetime
 
 
-def queue_list(listing: QueueListing) -> QueueList:
-    """All queues as the API shows them."""
-    return QueueList(
-        queues=[Queue(**_queue(ref, stats)) for ref, stats in listing.queues],
-        sources=[Source(s.name, s.kind, s.health, s.error) for s in listing.sources],
-    )
-
-
-def queue_detail(view: QueueView, now: datetime) -> QueueDetail:
-    """One queue as the API shows it."""
-    oldest = view.stats.oldest_waiting_at
-    age = None if oldest is None else round(max(0.0, (now - oldest).total_seconds()), 3)
-    source = view.source
-    return QueueDetail(
-        **_queue(view.ref, view.stats),
-        completed_jobs=view.stats.completed,
-        oldest_waiting_age_s=age,
-        capabilities=view.capabilities,
-        source_state=Source(source.name, source.kind, source.health, source.error),
-    )
-
-
-def _queue(ref: QueueRef, stats: QueueStats) -> dict[str, Any]:
-    return {
-        "name": ref.name,
-        "priority": ref.priority,
-        "active_jobs": stats.active,
-        "waiting_jobs": stats.waiting,
-        "completed_last_hour": stats.completed_last_hour,
-        "failed_jobs": stats.failed,
-        "status": status_of(stats),
-        "paused": stats.paused,
-        "source": ref.source,
-        "oldest_waiting_at": stats.oldest_waiting_at,
-        "completed_last_hour_source": stats.completed_last_hour_source,
-        "warnings": stats.warnings,
-    }
-
-
 def job_list(page: Page[Job], limit: int, offset: int) -> JobList:
     """One page of jobs as the API shows it."""
     return JobList([JobItem(**_job(job)) for job in page.items], pagination(page, limit, offset))
@@ -248,11 +138,6 @@ def _job(job: Job) -> dict[str, Any]:
         "payload_error": job.payload_error,
         "location": job.location,
     }
-
-
-def pagination(page: Page[Any], limit: int, offset: int) -> Pagination:
-    """Which slice a page is."""
-    return Pagination(page.total, limit, offset, page.total_kind)
 
 
 def error_groups(found: FailureGroups) -> ErrorGroupList:
