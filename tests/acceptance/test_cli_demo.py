@@ -8,6 +8,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,13 +23,14 @@ class DemoProcess(ServerProcess):
     """`quarterdeck demo` and what it says on standard output."""
 
     said: str = ""
+    pace: str = "1"
 
     def start(self) -> None:
         self.port = self.port or servers.free_port()
         self.said = ""
         with (self.directory / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
-                self.command("demo", "--port", str(self.port)),
+                self.command("demo", "--port", str(self.port), "--pace", self.pace),
                 stdout=subprocess.PIPE, stderr=log, env=self._environment(),
             )  # fmt: skip
         self.reader = threading.Thread(target=self._read)
@@ -133,7 +135,7 @@ def test_logs_of_all_parts_are_found(
         facet = demo.call("GET", "/logs/facets?field=service", token=token).data
         return {value["value"] for value in facet["values"]}
 
-    wait_until(lambda: services() == {"analyst", "mailer", "producer"}, 60)
+    wait_until(lambda: services() == {"analyst", "mailer", "neighbours", "producer"}, 60)
     query = "stack_trace:*relay.py* queue:email-sending"
     wait_until(lambda: bool(cli("logs", query, "--json").stdout), 60)
     line = json.loads(cli("logs", query, "--json", "--limit", "1").stdout)
@@ -142,15 +144,48 @@ def test_logs_of_all_parts_are_found(
     assert line["tenant_id"].startswith("wsp_")
 
 
+def test_health_changes_and_alerts_come_and_go(tmp_path: Path) -> None:
+    demo = DemoProcess(tmp_path)
+    demo.pace = "6"
+    demo.start()
+    token, _ = demo.announced
+    services: dict[str, dict[str, Any]] = {}
+    seen: set[tuple[str, str]] = set()
+
+    def look() -> set[tuple[str, str]]:
+        health = demo.call("GET", "/infrastructure/health", token=token).data["services"]
+        alerts = demo.call("GET", "/infrastructure/alerts", token=token).data["alerts"]
+        # What was measured once may be unknown while the service is away.
+        for each in health:
+            services.setdefault(each["name"], {}).update(each)
+        seen.update((each["name"], each["status"]) for each in health)
+        seen.update((each["rule"], each["status"]) for each in alerts)
+        return seen
+
+    expected = {
+        ("API Server", "healthy"), ("SMTP Service", "healthy"), ("SMTP Service", "down"),
+        ("service_down", "firing"), ("service_down", "resolved"), ("Nightly Backup", "healthy"),
+        ("OLTP Database", "healthy"), ("OLTP Database", "degraded"),
+    }  # fmt: skip
+    try:
+        wait_until(lambda: look() >= expected, 150)
+    finally:
+        assert demo.end(signal.SIGTERM) == 0
+    assert services["API Server"]["response_time_ms"]["p95"] > 0
+    assert isinstance(services["SMTP Service"]["queue_backlog"], int)
+    assert 0 < services["OLTP Database"]["connection_pool_usage_percent"] <= 100
+    assert services["OLTP Database"]["query_latency_ms"] > 0
+
+
 def test_term_ends_server_and_platform(demo: DemoProcess) -> None:
-    wait_until(lambda: len(demo.children()) == 3)
+    wait_until(lambda: len(demo.children()) == 4)
     assert demo.end(signal.SIGTERM) == 0
     assert demo.children() == []
 
 
 def test_kill_leaves_no_orphans_and_the_next_start_works(demo: DemoProcess) -> None:
     first, _ = demo.announced
-    wait_until(lambda: len(demo.children()) == 3)
+    wait_until(lambda: len(demo.children()) == 4)
     demo.end(signal.SIGKILL)
     wait_until(lambda: demo.children() == [])
     demo.start()

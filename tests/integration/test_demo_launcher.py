@@ -13,10 +13,13 @@ from pathlib import Path
 import pytest
 
 from quarterdeck.app import MIGRATIONS
-from quarterdeck.demo.launcher import PROCESSES, DemoLauncher
+from quarterdeck.demo.launcher import DemoLauncher
 from quarterdeck.state import migrate
 
 DEADLINE_S = 60.0
+
+PROCESSES = {"producer", "mailer", "analyst"}
+"""Without a door for logs and health there are no neighbours."""
 
 PARENT = """
 import asyncio, sys
@@ -102,7 +105,7 @@ async def test_platform_shows_every_state_and_stops_clean(
             return seen >= {"queued", "running", "completed", "failed"}
 
         await until(all_seen)
-        assert set(children(tmp_path)) == set(PROCESSES)
+        assert set(children(tmp_path)) == PROCESSES
     assert children(tmp_path) == {}
     assert "running" not in states(tmp_path)
     # Migrating says something, too, where a test before this one made its logger talk.
@@ -115,7 +118,7 @@ async def test_child_that_was_killed_is_started_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with running(tmp_path):
-        await until(lambda: set(children(tmp_path)) == set(PROCESSES))
+        await until(lambda: set(children(tmp_path)) == PROCESSES)
         killed = children(tmp_path)["mailer"]
         os.kill(killed, signal.SIGKILL)
         await until(lambda: children(tmp_path).get("mailer", killed) != killed)
@@ -124,7 +127,7 @@ async def test_child_that_was_killed_is_started_again(
 
 async def test_parent_that_was_killed_leaves_no_orphans(tmp_path: Path) -> None:
     parent = await asyncio.create_subprocess_exec(sys.executable, "-c", PARENT, str(tmp_path))
-    await until(lambda: set(children(tmp_path)) == set(PROCESSES))
+    await until(lambda: set(children(tmp_path)) == PROCESSES)
     await until(lambda: "running" in states(tmp_path))
     parent.kill()
     await parent.wait()

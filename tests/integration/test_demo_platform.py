@@ -19,6 +19,7 @@ from quarterdeck.demo.backlog import (
     seed_backlog,
 )
 from quarterdeck.demo.child import Platform
+from quarterdeck.demo.plan import Plan
 from quarterdeck.demo.scenario import (
     EARLY_FAILURES,
     HIGH,
@@ -44,7 +45,8 @@ async def platform(tmp_path: Path) -> AsyncIterator[Platform]:
     url = f"sqlite:///{tmp_path / 'platform.sqlite3'}"
     await asyncio.to_thread(migrate, url, MIGRATIONS)
     database = open_database(url, "demo")
-    yield Platform(database, WorkStore(database, backoff=lambda _: 0.0), 7, asyncio.Event())
+    store = WorkStore(database, backoff=lambda _: 0.0)
+    yield Platform(database, store, Plan(url, 7), asyncio.Event())
     await database.close()
 
 
@@ -63,7 +65,7 @@ async def until(platform: Platform, query: Select[Any], least: int) -> None:
 
 
 async def test_backlog_has_done_failed_and_waiting_jobs(platform: Platform) -> None:
-    assert await seed_backlog(platform.store, platform.seed) == SETTLED + WAITING
+    assert await seed_backlog(platform.store, platform.plan.seed) == SETTLED + WAITING
     assert await ask(platform, jobs_in("completed")) > SETTLED / 2
     assert await ask(platform, jobs_in("failed")) >= len(EARLY_FAILURES)
     assert await ask(platform, jobs_in("queued")) >= WAITING
@@ -77,14 +79,14 @@ async def test_backlog_has_done_failed_and_waiting_jobs(platform: Platform) -> N
 async def test_backlog_is_made_once(platform: Platform, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'platform.sqlite3'}"
     for _ in range(2):
-        await prepare(url, platform.seed)
+        await prepare(url, platform.plan.seed)
         assert await next_number(platform.database) == SETTLED + WAITING
     assert await ask(platform, select(func.count()).select_from(jobs)) == SETTLED + WAITING
 
 
 async def test_producer_goes_on_where_the_last_run_stopped(platform: Platform) -> None:
     assert await next_number(platform.database) == 0
-    await seed_backlog(platform.store, platform.seed)
+    await seed_backlog(platform.store, platform.plan.seed)
     assert await next_number(platform.database) == SETTLED + WAITING
 
 
@@ -128,7 +130,7 @@ async def test_tidy_keeps_the_newest_failed_jobs_of_each_band(platform: Platform
 
 
 async def test_tidy_removes_old_finished_jobs(platform: Platform) -> None:
-    await seed_backlog(platform.store, platform.seed)
+    await seed_backlog(platform.store, platform.plan.seed)
     long_ago = select(func.max(jobs.c.completed_at))
     before = await ask(platform, long_ago) - 2 * retention.KEEP_FINISHED
     await platform.database.write(
@@ -177,7 +179,7 @@ async def test_failed_job_that_is_retried_by_hand_ends_as_its_cause_has_it(
 async def test_producer_survives_a_database_that_is_gone_for_a_while(
     platform: Platform, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    await seed_backlog(platform.store, platform.seed)
+    await seed_backlog(platform.store, platform.plan.seed)
     before = await ask(platform, jobs_in("queued"))
     work = asyncio.create_task(producer.produce(platform))
     await until(platform, jobs_in("queued"), before + 1)

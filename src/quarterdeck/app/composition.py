@@ -63,6 +63,10 @@ class Companion(Protocol):
         """Its entry for `[[queues.sources]]`."""
         ...
 
+    def services(self) -> list[dict[str, Any]]:
+        """Its entries for `[[health.services]]`."""
+        ...
+
     async def start(self) -> None:
         """Start it."""
         ...

@@ -71,6 +71,9 @@ def demo(
     host: Host = None,
     port: Port = None,
     seed: Annotated[int, typer.Option(help="The same seed shows the same jobs.")] = 7,
+    pace: Annotated[
+        float, typer.Option(min=0.1, max=100, help="So many times faster comes what goes wrong.")
+    ] = 1.0,
 ) -> None:
     """Run the server with a sample mail platform beside it: real workers on sample data."""
     settings = load(config_file, data_dir, host, port)
@@ -83,6 +86,7 @@ def demo(
         migrate=lambda url: app.migrate_state(Settings(settings.server, State(url))),
         announce=_announcer(settings),
         log_door=_log_door(settings),
+        pace=pace,
     )
     raise typer.Exit(app.serve(settings, platform))
 
@@ -125,6 +129,8 @@ def _announcer(settings: Settings) -> Callable[[], Awaitable[None]]:
             f"  token    {secret}",
             f"  try      curl -H 'Authorization: Bearer {secret}' "
             f"{url}/api/v1/platform/system/queues",
+            f"  health   quarterdeck health --url {url} --token {secret}",
+            f"  alerts   quarterdeck alerts --url {url} --token {secret}",
             f"  logs     quarterdeck logs 'level:error' --follow --url {url} --token {secret}",
             "",
         )

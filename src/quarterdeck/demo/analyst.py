@@ -1,4 +1,4 @@
-"""`python -m quarterdeck.demo.analyst URL SEED [FILE]`: a worker for reports and warm-ups."""
+"""`python -m quarterdeck.demo.analyst PLAN`: a worker for reports and warm-ups."""
 
 from quarterdeck.demo.child import Platform, run_child
 from quarterdeck.demo.scenario import REPORTS, WARMUP

@@ -12,9 +12,9 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from quarterdeck.demo.logs import sending
+from quarterdeck.demo.plan import Plan
 from quarterdeck.state import Database, open_database
 from quarterdeck.work.store import WorkStore
 
@@ -28,19 +28,18 @@ class Platform:
 
     database: Database
     store: WorkStore
-    seed: int
+    plan: Plan
     stop: asyncio.Event
 
 
 def run_child(work: Callable[[Platform], Awaitable[None]], service: str) -> None:
-    """Run `work` with the platform named by the arguments: database URL, seed, and maybe the file
-    that says where logs go."""
-    url, seed, *file = sys.argv[1:]
-    with sending(Path(file[0]) if file else None, service):
-        asyncio.run(_run(work, url, int(seed)))
+    """Run `work` with the plan that the argument is."""
+    plan = Plan.from_argument(sys.argv[1])
+    with sending(plan.log_path, service):
+        asyncio.run(_run(work, plan))
 
 
-async def _run(work: Callable[[Platform], Awaitable[None]], url: str, seed: int) -> None:
+async def _run(work: Callable[[Platform], Awaitable[None]], plan: Plan) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
@@ -50,9 +49,9 @@ async def _run(work: Callable[[Platform], Awaitable[None]], url: str, seed: int)
             loop.call_soon_threadsafe(stop.set)
 
     threading.Thread(target=_watch_parent, args=(parent_is_gone,), daemon=True).start()
-    database = open_database(url, "demo")
+    database = open_database(plan.url, "demo")
     try:
-        await work(Platform(database, WorkStore(database), seed, stop))
+        await work(Platform(database, WorkStore(database), plan, stop))
     finally:
         await database.close()
 

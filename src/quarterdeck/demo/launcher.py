@@ -4,16 +4,19 @@ import asyncio
 import contextlib
 import logging
 import sys
+import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from quarterdeck.demo.backlog import prepare
 from quarterdeck.demo.logs import write_address
+from quarterdeck.demo.plan import Plan, Ports, watched_services
 
 log = logging.getLogger("quarterdeck.demo")
 
-PROCESSES = ("producer", "mailer", "analyst")
+PROCESSES = ("neighbours", "producer", "mailer", "analyst")
 STOP_GRACE_S = 8.0
 FIRST_BACKOFF_S = 0.5
 LONGEST_BACKOFF_S = 30.0
@@ -35,19 +38,33 @@ class DemoLauncher:
         migrate: Callable[[str], object],
         announce: Callable[[], Awaitable[None]],
         log_door: Callable[[], Awaitable[tuple[str, str]]] | None = None,
+        pace: float = 1.0,
     ) -> None:
-        self._url = f"sqlite:///{(data_dir / 'demo' / 'platform.sqlite3').absolute()}"
-        self._seed = seed
+        url = f"sqlite:///{(data_dir / 'demo' / 'platform.sqlite3').absolute()}"
+        log_file = (data_dir / "demo" / "logs.json").absolute()
+        self._ports = Ports.free()
+        self._plan = Plan(
+            url=url,
+            seed=seed,
+            # Who is told nothing of our doors has no neighbours, whose servers need them.
+            ports=self._ports if log_door else None,
+            pace=pace,
+            log_file=str(log_file) if log_door else None,
+        )
         self._migrate = migrate
         self._announce = announce
         self._log_door = log_door
-        self._log_file = (data_dir / "demo" / "logs.json").absolute()
         self._stop = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     def source(self) -> dict[str, Any]:
         """The `[[queues.sources]]` entry that attaches the platform's queues."""
-        return {"name": "demo", "kind": "sql", "url": self._url}
+        return {"name": "demo", "kind": "sql", "url": self._plan.url}
+
+    def services(self) -> list[dict[str, Any]]:
+        """The `[[health.services]]` entries that watch the platform."""
+        plan = self._plan
+        return watched_services(plan.ports, plan.pace) if plan.ports else []
 
     async def start(self) -> None:
         """Make the platform's database with its backlog, and start its processes.
@@ -55,20 +72,18 @@ class DemoLauncher:
         Raises:
             ConfigError, SourceUnavailable: the database cannot be made.
         """
-        await asyncio.to_thread(self._migrate, self._url)
-        await prepare(self._url, self._seed)
+        plan = replace(self._plan, started_at=time.time())
+        await asyncio.to_thread(self._migrate, plan.url)
+        await prepare(plan.url, plan.seed)
         log.info(
             "the demo platform runs beside the server: all its data is sample data, seed %d",
-            self._seed,
+            plan.seed,
         )
-        where: tuple[str, ...] = ()
-        if self._log_door is not None:
-            write_address(self._log_file, *await self._log_door())
-            where = (str(self._log_file),)
-        for name in PROCESSES:
-            arguments = ("-m", f"quarterdeck.demo.{name}", self._url, str(self._seed), *where)
-            child = Child(name, (sys.executable, *arguments), self._stop)
-            self._tasks.append(asyncio.create_task(child.keep_running()))
+        if self._log_door is not None and plan.log_path is not None:
+            write_address(plan.log_path, *await self._log_door())
+        for name in PROCESSES if plan.ports else PROCESSES[1:]:
+            command = (sys.executable, "-m", f"quarterdeck.demo.{name}", plan.to_argument())
+            self._tasks.append(asyncio.create_task(Child(name, command, self._stop).keep_running()))
         try:
             await self._announce()
         except BaseException:

@@ -1,4 +1,4 @@
-"""`python -m quarterdeck.demo.mailer URL SEED [FILE]`: a worker process that sends the mail."""
+"""`python -m quarterdeck.demo.mailer PLAN`: a worker process that sends the mail."""
 
 from quarterdeck.demo.child import Platform, run_child
 from quarterdeck.demo.scenario import MAIL

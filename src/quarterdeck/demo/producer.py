@@ -1,4 +1,4 @@
-"""`python -m quarterdeck.demo.producer URL SEED [FILE]`: fills the queues, keeps them bounded."""
+"""`python -m quarterdeck.demo.producer PLAN`: fills the queues, keeps them bounded."""
 
 import asyncio
 import contextlib
@@ -41,7 +41,7 @@ async def produce_batch(platform: Platform, number: int) -> int:
     """Enqueue what comes at `number` as far as there is room; gives the next job's number."""
     waiting = await platform.database.read(waiting_by_band)
     after = _end_of_batch(number)
-    batch = [job_at(platform.seed, n) for n in range(number, after)]
+    batch = [job_at(platform.plan.seed, n) for n in range(number, after)]
     room = [job for job in batch if waiting.get((job.queue, band_of(job.priority)), 0) < FULL]
     await enqueue(platform.store, room)
     log.info(

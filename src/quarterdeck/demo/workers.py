@@ -9,8 +9,9 @@ from sqlalchemy import func, select
 from quarterdeck.demo.child import Platform
 from quarterdeck.demo.logs import about, log
 from quarterdeck.demo.retention import KEEP_FINISHED
-from quarterdeck.demo.scenario import Fate, fate_of
+from quarterdeck.demo.scenario import MAIL, Fate, fate_of
 from quarterdeck.demo.steps import run_step
+from quarterdeck.demo.submission import submit
 from quarterdeck.state import Database
 from quarterdeck.work.model import ClaimedJob
 from quarterdeck.work.tables import job_logs
@@ -35,8 +36,10 @@ def _handler(platform: Platform, queue: str) -> Callable[[JobContext], Awaitable
             attempt=job.attempt,
         ):
             log.debug("job taken from %s, attempt %d", queue, job.attempt)
-            fate = fate_of(platform.seed, queue, job.payload["sample_number"])
+            fate = fate_of(platform.plan.seed, queue, job.payload["sample_number"])
             await asyncio.sleep(fate.duration_s)
+            if queue == MAIL and platform.plan.ports is not None:
+                await submit(platform.plan.ports.smtp, job.payload, platform.stop)
             await _work(platform, job, fate)
 
     return handle

@@ -1,0 +1,47 @@
+"""What goes wrong on the sample platform, and when: the same every ten minutes.
+
+Three episodes with quiet between them, each long enough to be seen, told and over: the mail server
+is away, the database's connections are used up, the API is slow.
+"""
+
+from dataclasses import dataclass
+
+ROUND_S = 600.0
+POOL_SIZE = 20
+
+SMTP_AWAY = (45.0, 110.0)
+POOL_FULL = (200.0, 280.0)
+API_SLOW = (370.0, 440.0)
+"""Seconds of a round, from and until. The first comes within a newcomer's first minute."""
+
+SLOW_S = 1.6
+
+
+@dataclass(frozen=True, slots=True)
+class Weather:
+    """How things are at one moment."""
+
+    smtp_is_up: bool
+    connections_used: int
+    """Of `POOL_SIZE`."""
+    clients_waiting: int
+    """For a connection."""
+    answer_delay_s: float
+    """What the API takes longer than usual."""
+
+
+def weather_at(seconds: float) -> Weather:
+    """The weather so many seconds after the platform's first start."""
+    at = seconds % ROUND_S
+    is_full = _is_within(at, POOL_FULL)
+    usual = 6 + int(at / 7) % 4
+    return Weather(
+        smtp_is_up=not _is_within(at, SMTP_AWAY),
+        connections_used=POOL_SIZE if is_full else usual,
+        clients_waiting=12 if is_full else 0,
+        answer_delay_s=SLOW_S if _is_within(at, API_SLOW) else 0.0,
+    )
+
+
+def _is_within(at: float, episode: tuple[float, float]) -> bool:
+    return episode[0] <= at < episode[1]
