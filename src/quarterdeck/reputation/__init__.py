@@ -1,0 +1,1 @@
+"""The reputation of sending addresses: blacklists, mail events, an explained score."""

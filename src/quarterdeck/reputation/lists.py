@@ -1,0 +1,210 @@
+"""The lists that are asked: those of the package, changed and added to by the user's.
+
+The data files say for each item where it was read; what is not known to be true is not in them.
+"""
+
+import tomllib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Annotated
+
+import dns.exception
+import dns.name
+import msgspec
+from msgspec import Meta, Struct
+
+from quarterdeck.core.errors import ConfigError
+from quarterdeck.reputation.model import BlockList, Code, Tier
+
+PACKAGED = "dnsbl_lists.toml"
+
+Id = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
+
+
+class CodeEntry(Struct, frozen=True, forbid_unknown_fields=True):
+    """A return address of a list."""
+
+    id: str
+    weight: Annotated[float, Meta(ge=0, le=100)]
+    note: str = ""
+
+
+class ListEntry(Struct, frozen=True, forbid_unknown_fields=True):
+    """A `[[list]]` of a data file."""
+
+    id: Id
+    tier: Tier
+    codes: dict[str, CodeEntry]
+    zone: str = ""
+    zone_keyed: str = ""
+    """The zone of subscribers; `{key}` stands for their key."""
+    v4: bool = True
+    v6: bool = False
+    enabled: bool = True
+    test_listed: list[str] = ["127.0.0.2"]
+    test_listed_v6: list[str] = []
+    test_clean: list[str] = ["127.0.0.1"]
+    error_nets: list[str] = ["127.255.255.0/24"]
+    policy: str = ""
+    delist: str = ""
+    source: str = ""
+    """Where all this was read."""
+
+
+class DeadZone(Struct, frozen=True, forbid_unknown_fields=True):
+    """A zone that must not be asked any more: what is left of it may list the world."""
+
+    zone: str
+    why: str
+
+
+class ListFile(Struct, frozen=True, forbid_unknown_fields=True):
+    """A data file."""
+
+    lists: list[ListEntry] = msgspec.field(default_factory=list, name="list")
+    dead: list[DeadZone] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What the settings say of lists."""
+
+    file: Path | None = None
+    """The user's own data file; an entry of a known id takes the place of ours."""
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """List to the key of a subscription."""
+    enabled: Collection[str] = ()
+    disabled: Collection[str] = ()
+
+
+def load_lists(choice: Choice, where: str = "reputation") -> list[BlockList]:
+    """The lists that are asked, in the order of the files.
+
+    Raises:
+        ConfigError: naming the setting or the entry, and what was expected. Never with a key.
+    """
+    ours = packaged()
+    theirs = _read(choice.file, f"{where}.lists_file") if choice.file else ListFile()
+    entries = {entry.id: entry for entry in (*ours.lists, *theirs.lists)}
+    dead = (*ours.dead, *theirs.dead)
+    _require_known(entries, choice.keys, f"{where}.keys")
+    _require_known(entries, choice.enabled, f"{where}.enabled_lists")
+    _require_known(entries, choice.disabled, f"{where}.disabled_lists")
+    return [
+        _built(entry, choice.keys.get(entry.id, ""), dead)
+        for entry in entries.values()
+        if _is_wanted(entry, choice)
+    ]
+
+
+def packaged() -> ListFile:
+    """The data file of the package."""
+    text = (files("quarterdeck.reputation") / "data" / PACKAGED).read_text(encoding="utf-8")
+    return msgspec.convert(tomllib.loads(text), ListFile)
+
+
+def _is_wanted(entry: ListEntry, choice: Choice) -> bool:
+    if entry.id in choice.disabled:
+        return False
+    has_zone = bool(entry.zone or (entry.zone_keyed and choice.keys.get(entry.id)))
+    is_on = entry.enabled or entry.id in choice.enabled or entry.id in choice.keys
+    if entry.id in choice.enabled and not has_zone:
+        raise ConfigError(f"The list '{entry.id}' wants a key: {entry.policy or 'see its site'}.")
+    return is_on and has_zone
+
+
+def _built(entry: ListEntry, key: str, dead: Iterable[DeadZone]) -> BlockList:
+    where = f"list '{entry.id}'"
+    zone = entry.zone_keyed.replace("{key}", key) if key and entry.zone_keyed else entry.zone
+    _require_zone(zone, bool(key), where, dead)
+    if not entry.codes:
+        raise ConfigError(f"{where}: codes: expected at least one return address.")
+    for code in entry.codes:
+        if not _is_answer(code):
+            raise ConfigError(f"{where}: codes: expected addresses of 127.0.0.0/8, not '{code}'.")
+    for name in ("test_listed", "test_listed_v6", "test_clean"):
+        _require_addresses(getattr(entry, name), f"{where}: {name}")
+    for net in entry.error_nets:
+        _require_network(net, f"{where}: error_nets")
+    return BlockList(
+        id=entry.id,
+        zone=zone,
+        tier=entry.tier,
+        codes={
+            address: Code(code.id, code.weight, code.note) for address, code in entry.codes.items()
+        },
+        has_v4=entry.v4,
+        has_v6=entry.v6,
+        test_listed=tuple(entry.test_listed),
+        test_listed_v6=tuple(entry.test_listed_v6),
+        test_clean=tuple(entry.test_clean),
+        error_nets=tuple(entry.error_nets),
+        delist_url=entry.delist or None,
+        policy=entry.policy,
+    )
+
+
+def _require_zone(zone: str, is_keyed: bool, where: str, dead: Iterable[DeadZone]) -> None:
+    try:
+        labels = dns.name.from_text(zone).labels
+    except dns.exception.DNSException:
+        labels = ()
+    if len(labels) < 2:
+        shown = "" if is_keyed else f", not '{zone}'"
+        raise ConfigError(f"{where}: expected a DNS zone such as dnsbl.example.org{shown}.")
+    name = f".{zone.lower().rstrip('.')}"
+    for each in dead:
+        if name.endswith(f".{each.zone.removeprefix('*.')}"):
+            raise ConfigError(f"{where}: the zone {each.zone} is dead: {each.why}.")
+
+
+def _is_answer(text: str) -> bool:
+    try:
+        return ip_address(text) in ip_network("127.0.0.0/8")
+    except (ValueError, TypeError):
+        return False
+
+
+def _require_addresses(texts: Sequence[str], where: str) -> None:
+    for text in texts:
+        try:
+            ip_address(text)
+        except ValueError:
+            raise ConfigError(f"{where}: expected addresses, not '{text}'.") from None
+
+
+def _require_network(text: str, where: str) -> None:
+    try:
+        ip_network(text)
+    except ValueError:
+        raise ConfigError(f"{where}: expected networks, not '{text}'.") from None
+
+
+def _require_known(known: Collection[str], named: Iterable[str], where: str) -> None:
+    for name in named:
+        if name not in known:
+            raise ConfigError(f"{where}: there is no list '{name}'; known are {', '.join(known)}.")
+
+
+def _read(path: Path, where: str) -> ListFile:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{where}: cannot read {path}: {_reason(error)}.") from None
+    try:
+        return msgspec.convert(tomllib.loads(text), ListFile)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{where}: {path} is not valid TOML: {error}.") from None
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{where}: {path}: {_lowered(str(error))}.") from None
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or "it is not UTF-8 text"
+
+
+def _lowered(text: str) -> str:
+    return text[0].lower() + text[1:]
