@@ -19,7 +19,8 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Connection, text
 
-from quarterdeck.app.composition import MIGRATIONS, Toolbox
+from quarterdeck.app.composition import MIGRATIONS
+from quarterdeck.app.engines import Toolbox
 from quarterdeck.queues.model import JobState
 from quarterdeck.queues.ports import Engine
 from quarterdeck.state import migrate, open_database

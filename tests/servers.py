@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from quarterdeck import access, alerts, health, logs, work
+from quarterdeck import access, alerts, health, logs, reputation, work
 
-ROOMS = (work, access, logs, health, alerts)
+ROOMS = (work, access, logs, health, alerts, reputation)
 MIGRATIONS = tuple(Path(room.__path__[0]) / "migrations" for room in ROOMS)
 
 

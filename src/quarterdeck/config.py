@@ -29,7 +29,15 @@ CLIENT_NAMES = frozenset({"QUARTERDECK_URL", "QUARTERDECK_TOKEN", "QUARTERDECK_C
 """Read by the command line's clients; not settings of the server."""
 
 FILE_ONLY = frozenset(
-    {"queues.sources", "access.jwt.roles", "health.services", "alerts.rules", "alerts.channels"}
+    {
+        "queues.sources",
+        "access.jwt.roles",
+        "health.services",
+        "alerts.rules",
+        "alerts.channels",
+        "reputation.addresses",
+        "reputation.keys",
+    }
 )
 """Tables: no single variable could hold them."""
 
@@ -46,6 +54,7 @@ SECRET_KEYS = frozenset(
         "body",
         "management_url",
         "heartbeat_url",
+        "keys",
     }
 )
 """Keys whose values `config check` never prints."""
@@ -210,6 +219,38 @@ class Alerts(Struct, frozen=True, forbid_unknown_fields=True):
     """How long resolved alerts are kept."""
 
 
+class OurAddress(Struct, frozen=True, forbid_unknown_fields=True):
+    """A `[[reputation.addresses]]` entry."""
+
+    address: str
+    provider: str = ""
+    """Empty: it is detected."""
+    pool: str = ""
+    """The provider's or relay's name for the addresses that it belongs to."""
+    helo: str = ""
+    """The name that it greets with."""
+
+
+class Reputation(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[reputation]`: the addresses that mail is sent from, and who is asked about them."""
+
+    addresses: list[OurAddress] = []
+    interval_s: Annotated[int, Meta(ge=60, le=604_800)] = 7200
+    """Between two rounds of look-ups."""
+    nameservers: list[str] = []
+    """DNS servers that are asked; empty: those of the system. Best a resolver of your own."""
+    keys: dict[str, str] = {}
+    """List to the key of a subscription, such as Spamhaus DQS."""
+    lists_file: str = ""
+    """Own lists, and changes of ours by `id`; see docs/ip-reputation.md."""
+    enabled_lists: list[str] = []
+    disabled_lists: list[str] = []
+    retention_days: Annotated[int, Meta(ge=31, le=3650)] = 90
+    """How long mail events, scores and past listings are kept."""
+    complaint_domains: list[str] = []
+    """Domains with a feedback loop, besides those that a complaint was ever heard from."""
+
+
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """The whole tree."""
 
@@ -223,6 +264,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     logs: Logs = field(default_factory=Logs)
     health: Health = field(default_factory=Health)
     alerts: Alerts = field(default_factory=Alerts)
+    reputation: Reputation = field(default_factory=Reputation)
     origin: str = ""
     """The file that was loaded, for messages that come later; not a setting."""
 

@@ -21,6 +21,7 @@ from quarterdeck.reputation.model import (
 )
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
+LATER = NOW + timedelta(hours=2)
 ZEN = BlockList("zen", "zen.test", Tier.MAJOR, {"127.0.0.2": Code("sbl", 30)}, has_v6=True)
 COP = BlockList("cop", "cop.test", Tier.STANDARD, {"127.0.0.2": Code("scbl", 15)})
 OURS = [ip_address(f"192.0.2.{number}") for number in range(1, 7)]
@@ -58,7 +59,7 @@ def after(*states: AnswerState | None) -> list[Judgement]:
 
 def state_after(*states: AnswerState | None) -> ListingState | None:
     listing = after(*states)[-1].listings.get((ONE, "zen"))
-    return listing and listing.state
+    return None if listing is None else listing.state
 
 
 @pytest.mark.parametrize(
@@ -90,6 +91,22 @@ def test_suspicion_is_asked_again_after_the_ttl() -> None:
     assert first.changes == []
     assert first.recheck == {ONE: NOW + timedelta(seconds=65)}
     assert after(L, L)[-1].recheck == {}
+
+
+def test_answer_that_a_resolver_repeats_confirms_nothing_and_ends_nothing() -> None:
+    def at(minutes: float, state: AnswerState, before: dict[Key, Listing]) -> dict[Key, Listing]:
+        moment = NOW + timedelta(minutes=minutes)
+        return judge(before, round_of(said(state, moment), at=moment), [ZEN, COP], [ONE]).listings
+
+    first = at(0, L, {})
+    soon = at(0.5, L, first)
+    assert soon[ONE, "zen"].state is ListingState.SUSPECT
+    assert soon[ONE, "zen"].counts_from == first[ONE, "zen"].counts_from
+    confirmed = at(2, L, soon)
+    assert confirmed[ONE, "zen"].state is ListingState.CONFIRMED
+    clearing = at(3, C, confirmed)
+    assert at(3.05, C, clearing)[ONE, "zen"].state is ListingState.CLEARING
+    assert at(4, C, clearing) == {}
 
 
 def test_changes_are_told_when_belief_changes() -> None:
@@ -128,7 +145,7 @@ def test_list_that_suddenly_lists_over_half_is_distrusted(listed: int, state: Li
     lookups = [said(L if n < listed else C, address=each) for n, each in enumerate(OURS)]
     first = judge({}, round_of(*lookups), [ZEN, COP], OURS)
     assert {each.state for each in first.listings.values()} == {state}
-    again = judge(first.listings, round_of(*lookups), [ZEN, COP], OURS)
+    again = judge(first.listings, round_of(*lookups, at=LATER), [ZEN, COP], OURS)
     believed = {each.state in BELIEVED for each in again.listings.values()}
     assert believed == {state is ListingState.SUSPECT}
 
@@ -142,7 +159,7 @@ def test_one_or_two_addresses_are_no_majority() -> None:
 
 def test_distrust_spares_what_was_believed_and_ends_by_itself() -> None:
     first = judge({}, round_of(said(L)), [ZEN, COP], OURS)
-    second = judge(first.listings, round_of(said(L)), [ZEN, COP], OURS)
+    second = judge(first.listings, round_of(said(L), at=LATER), [ZEN, COP], OURS)
     assert second.listings[ONE, "zen"].state is ListingState.CONFIRMED
     world = judge(
         second.listings, round_of(*(said(L, address=each) for each in OURS)), [ZEN, COP], OURS
@@ -151,9 +168,18 @@ def test_distrust_spares_what_was_believed_and_ends_by_itself() -> None:
     assert states.pop(ONE) is ListingState.CONFIRMED
     assert set(states.values()) == {ListingState.DISTRUSTED}
     mended = [said(L if each in OURS[:2] else C, address=each) for each in OURS]
-    calm = judge(world.listings, round_of(*mended), [ZEN, COP], OURS)
+    calm = judge(world.listings, round_of(*mended, at=LATER), [ZEN, COP], OURS)
     assert {key[0] for key in calm.listings} == set(OURS[:2])
     assert calm.listings[OURS[1], "zen"].state is ListingState.CONFIRMED
+
+
+def test_distrust_is_not_ended_by_a_round_about_one_address() -> None:
+    everybody = [said(L, address=each) for each in OURS]
+    first = judge({}, round_of(*everybody), [ZEN, COP], OURS)
+    second = judge(
+        first.listings, round_of(said(L, LATER), at=LATER), [ZEN, COP], [ONE], is_whole=False
+    )
+    assert second.listings[ONE, "zen"].state is ListingState.DISTRUSTED
 
 
 def test_addresses_of_another_round_are_left_alone() -> None:

@@ -152,10 +152,9 @@ def test_lower_bound_is_below_the_share(count: int, total: int) -> None:
     assert 0 <= bound <= (min(count, total) / total if total else 0) + 1e-12
 
 
-RATES = st.builds(
-    *(st.integers(0, 10**6) for _ in range(7)),
-    daily_median=st.none() | st.floats(0, 10**6),
-)
+COUNT = st.integers(0, 10**6)
+MEDIAN = st.none() | st.floats(0, 10**6)
+RATES = st.builds(MailRates, COUNT, COUNT, COUNT, COUNT, COUNT, COUNT, COUNT, MEDIAN)
 EXPOSURES = st.lists(
     st.builds(
         Exposure, st.just("x"), st.just(()), st.floats(0, 40),

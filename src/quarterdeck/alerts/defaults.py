@@ -44,6 +44,12 @@ DEFAULTS: tuple[Rule, ...] = (
     Rule(
         "ip_blacklisted", "ip", "listed_on_major", Operator.IS, True, Severity.ERROR,
         "{subject} is listed on a major blacklist: {reason}",
+        group="ip_listing",
+    ),
+    Rule(
+        "ip_listed", "ip", "listed_on_other", Operator.IS, True, Severity.WARNING,
+        "{subject} is listed: {reason}",
+        group="ip_listing",
     ),
     Rule(
         "ip_reputation", "ip", "reputation_score", Operator.BELOW, 70, Severity.WARNING,

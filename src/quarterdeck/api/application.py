@@ -25,6 +25,7 @@ from quarterdeck.api import (
     metrics,
     queue_stream,
     queues,
+    reputation,
     silences,
     system,
 )
@@ -49,12 +50,14 @@ from quarterdeck.queues.operations import BulkOperations
 from quarterdeck.queues.service import QueueService
 from quarterdeck.queues.stream import QueueStream
 from quarterdeck.queues.watching import QueueWatch
+from quarterdeck.reputation.mail_book import MailBook
+from quarterdeck.reputation.service import ReputationService
 
 PREFIX = "/api/v1/platform/system"
 
 GIVEN = (
     "queues", "operations", "trail", "server_metrics", "logs", "exports", "searches", "health",
-    "metrics_intake", "alerts", "queue_watch", "queue_stream",
+    "metrics_intake", "alerts", "queue_watch", "queue_stream", "reputation", "mail_book",
 )  # fmt: skip
 """What handlers may ask for by name."""
 
@@ -77,6 +80,8 @@ class Services:
     health: HealthService
     metrics_intake: MetricsIntake
     alerts: AlertService
+    reputation: ReputationService
+    mail_book: MailBook
     observe: Observe
     """Told of each answer, so that the server knows its own response times."""
 
@@ -87,7 +92,8 @@ def build(services: Services, limiter: RateLimiter, proxies: Sequence[str]) -> A
     given = (
         services.queues, services.operations, services.trail, counted, services.logs,
         services.exports, services.searches, services.health, services.metrics_intake,
-        services.alerts, services.queue_watch, services.queue_stream,
+        services.alerts, services.queue_watch, services.queue_stream, services.reputation,
+        services.mail_book,
     )  # fmt: skip
     routes = Litestar(
         route_handlers=[*_public(services), _closed(services)],
@@ -147,7 +153,7 @@ def _rooms() -> list[Router]:
     return [
         queues.router(), queue_stream.router(), logs.router(), log_tail.router(),
         log_exports.router(), log_searches.router(), health.router(), alerts.router(),
-        alert_stream.router(), silences.router(), audit.router(),
+        alert_stream.router(), silences.router(), reputation.router(), audit.router(),
     ]  # fmt: skip
 
 

@@ -11,7 +11,12 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, License, SecurityScheme
 
 from quarterdeck import __version__
-from quarterdeck.api import examples, infrastructure_examples, log_examples
+from quarterdeck.api import (
+    examples,
+    infrastructure_examples,
+    log_examples,
+    reputation_examples,
+)
 
 DESCRIPTION = """\
 Operations API for platforms that send e-mail. Every answer has the same envelope: `success` and
@@ -125,7 +130,7 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
         content["examples"] = {"sample": {"value": _sample(name, media)}}
     for status in _statuses(path, method):
         operation["responses"][str(status)] = _error(status)
-    if operation["operationId"] in {"ListQueues", "GetInfrastructureHealth"}:
+    if operation["operationId"] in {"ListQueues", "GetInfrastructureHealth", "GetIpReputation"}:
         operation["responses"]["304"] = {"description": "Unchanged since the given ETag; free."}
 
 
@@ -133,7 +138,8 @@ def _sample(operation: str, media: str) -> Any:
     if media != "application/json":
         texts = {**examples.TEXTS, **log_examples.TEXTS, **infrastructure_examples.TEXTS}
         return texts[operation]
-    data = {**examples.DATA, **log_examples.DATA, **infrastructure_examples.DATA}[operation]
+    known = (examples, log_examples, infrastructure_examples, reputation_examples)
+    data = next(each.DATA[operation] for each in known if operation in each.DATA)
     return {"success": True, "data": data}
 
 

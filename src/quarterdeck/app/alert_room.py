@@ -1,5 +1,6 @@
 """The alerts room, put together: rules, what they look at, and where notices go."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from quarterdeck.alerts.adapters import channel_factory
@@ -12,17 +13,22 @@ from quarterdeck.logs.service import LogService
 from quarterdeck.logs.signals import LogSignals, LogWatch
 from quarterdeck.queues.service import QueueService
 from quarterdeck.queues.signals import QueueSignals
+from quarterdeck.reputation.service import ReputationService
 from quarterdeck.state import Database
 
 
-def compose_alerts(
-    settings: Settings,
-    state: Database,
-    queues: QueueService,
-    health: HealthService,
-    logs: LogService,
-    searches: SavedSearches,
-) -> AlertService:
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What the rules look at."""
+
+    queues: QueueService
+    health: HealthService
+    reputation: ReputationService
+    logs: LogService
+    searches: SavedSearches
+
+
+def compose_alerts(settings: Settings, state: Database, watched: Watched) -> AlertService:
     """Put the room together; nothing is connected yet.
 
     Raises:
@@ -38,9 +44,10 @@ def compose_alerts(
         AlertOptions(
             rules=rules,
             providers={
-                "queue": QueueSignals(queues),
-                "service": health.signals,
-                "log_search": LogSignals(searches, logs, counted),
+                "queue": QueueSignals(watched.queues),
+                "service": watched.health.signals,
+                "ip": watched.reputation.signals,
+                "log_search": LogSignals(watched.searches, watched.logs, counted),
             },
             routes=routes,
             outlets=outlets,
@@ -51,5 +58,6 @@ def compose_alerts(
             heartbeat_url=given.heartbeat_url,
         ),
     )
-    health.subscribe(lambda _change: alerts.poke())
+    watched.health.subscribe(lambda _change: alerts.poke())
+    watched.reputation.subscribe(alerts.poke)
     return alerts

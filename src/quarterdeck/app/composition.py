@@ -6,7 +6,7 @@ import logging
 import os
 import secrets
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from sqlalchemy import select
 from sqlalchemy.engine import make_url
 
-from quarterdeck import access, alerts, health, logs, work
+from quarterdeck import access, alerts, health, logs, reputation, work
 from quarterdeck.access.audit import AuditTrail
 from quarterdeck.access.idempotency import IdempotencyKeys
 from quarterdeck.access.jwt import JwtVerifier
@@ -26,21 +26,22 @@ from quarterdeck.alerts.service import AlertService
 from quarterdeck.api.application import Services, build
 from quarterdeck.api.asgi import App
 from quarterdeck.api.limits import RateLimiter
-from quarterdeck.app.alert_room import compose_alerts
+from quarterdeck.app.alert_room import Watched, compose_alerts
+from quarterdeck.app.engines import build_engines
 from quarterdeck.app.health_room import HealthRoom, compose_health
 from quarterdeck.app.log_room import LogRoom, compose_logs
-from quarterdeck.config import Jwt, Settings, decode_options
+from quarterdeck.app.reputation_room import ReputationRoom, compose_reputation
+from quarterdeck.config import Jwt, Settings
 from quarterdeck.core.errors import ConfigError
 from quarterdeck.facts import Facts, UnopenedFacts
 from quarterdeck.net.http import HttpClient
-from quarterdeck.queues.adapters import engine_factory
 from quarterdeck.queues.operations import OPERATIONS_QUEUE, BulkOperations
-from quarterdeck.queues.ports import Engine, SqlDatabase
 from quarterdeck.queues.rules import Redactor
 from quarterdeck.queues.samples import QueueSamples
 from quarterdeck.queues.service import QueueService
 from quarterdeck.queues.stream import QueueStream
 from quarterdeck.queues.watching import QueueWatch
+from quarterdeck.reputation.store import QUEUE as REPUTATION_QUEUE
 from quarterdeck.state import Database, migrate, open_database
 from quarterdeck.work.store import WorkStore
 from quarterdeck.work.worker import Worker, WorkerOptions
@@ -48,12 +49,10 @@ from quarterdeck.work.worker import Worker, WorkerOptions
 log = logging.getLogger("quarterdeck.server")
 
 MIGRATIONS = tuple(
-    Path(room.__path__[0]) / "migrations" for room in (work, access, logs, health, alerts)
+    Path(room.__path__[0]) / "migrations"
+    for room in (work, access, logs, health, alerts, reputation)
 )
 """Schema versions of every room that keeps state."""
-
-OWN_SOURCE = "quarterdeck"
-"""The source that shows our own background work among all other queues."""
 
 
 class Companion(Protocol):
@@ -76,20 +75,6 @@ class Companion(Protocol):
         ...
 
 
-class Toolbox:
-    """What adapters may ask for while they are built."""
-
-    def open_sql(self, url: str, name: str) -> SqlDatabase:
-        """See `ports.Toolbox`."""
-        return open_database(url, name)
-
-    def build(self, kind: str, source: str, options: Mapping[str, Any]) -> Engine:
-        """See `ports.Toolbox`."""
-        factory = engine_factory(kind)
-        given = {"name": source, "kind": kind, **options}
-        return factory(source, decode_options(given, factory.Options, f"source {source}"), self)
-
-
 @dataclass(frozen=True, slots=True)
 class Server:
     """A server that is put together; `application` answers, `worker` does the background work."""
@@ -100,6 +85,7 @@ class Server:
     logs: LogRoom
     health: HealthRoom
     alerts: AlertService
+    reputation: ReputationRoom
     closing: AsyncExitStack
 
     async def open(self) -> None:
@@ -111,6 +97,8 @@ class Server:
         await self.logs.open()
         await self.services.queue_watch.open()
         await self.health.service.open()
+        await self.reputation.service.open()
+        await self.reputation.mail.open()
 
     def end_streams(self) -> None:
         """End the answers that have no end of their own."""
@@ -125,6 +113,8 @@ class Server:
             group.create_task(self.services.queue_watch.run(stop))
             group.create_task(self.logs.run(stop))
             group.create_task(self.health.service.run(stop))
+            group.create_task(self.reputation.service.run(stop))
+            group.create_task(self.reputation.mail.run(stop))
             group.create_task(self.alerts.run(stop))
 
     async def close(self) -> None:
@@ -182,7 +172,7 @@ def compose(
     closing = AsyncExitStack()
     state = open_database(state_url(settings), "state")
     closing.push_async_callback(state.close)
-    engines = _engines(settings, extra_sources or [])
+    engines = build_engines(settings, state_url(settings), extra_sources or [])
     queues = QueueService(engines, Redactor(settings.queues.redact_keys))
     closing.push_async_callback(queues.close)
     samples = QueueSamples(facts, settings.queues.history_days, settings.facts.cluster)
@@ -194,8 +184,17 @@ def compose(
     log_room = compose_logs(settings, facts, state, store, data_dir(settings))
     health_room = compose_health(settings, facts, state, queues)
     closing.push_async_callback(health_room.service.close)
+    reputation_room = compose_reputation(settings, facts, state, _token_key(settings))
     alert_service = compose_alerts(
-        settings, state, queues, health_room.service, log_room.service, log_room.searches
+        settings,
+        state,
+        Watched(
+            queues,
+            health_room.service,
+            reputation_room.service,
+            log_room.service,
+            log_room.searches,
+        ),
     )
     closing.push_async_callback(alert_service.close)
     services = Services(
@@ -213,11 +212,17 @@ def compose(
         health=health_room.service,
         metrics_intake=health_room.metrics,
         alerts=alert_service,
+        reputation=reputation_room.service,
+        mail_book=reputation_room.mail,
         observe=health_room.own.observe,
     )
     worker = Worker(
         store,
-        {OPERATIONS_QUEUE: operations.run, **log_room.handlers},
+        {
+            OPERATIONS_QUEUE: operations.run,
+            REPUTATION_QUEUE: reputation_room.service.run_job,
+            **log_room.handlers,
+        },
         WorkerOptions(
             concurrency=settings.work.concurrency,
             lease_s=settings.work.lease_s,
@@ -227,28 +232,10 @@ def compose(
     limiter = RateLimiter(settings.rate_limit)
     closing.push_async_callback(limiter.close)
     application = build(services, limiter, settings.server.trusted_proxies)
-    return Server(application, services, worker, log_room, health_room, alert_service, closing)
-
-
-def _engines(settings: Settings, extra: list[dict[str, Any]]) -> dict[str, Engine]:
-    toolbox = Toolbox()
-    engines = {OWN_SOURCE: toolbox.build("sql", OWN_SOURCE, {"url": state_url(settings)})}
-    for index, entry in enumerate([*settings.queues.sources, *extra]):
-        name = entry.get("name")
-        if not isinstance(name, str) or not name or name in engines:
-            where = f"queues.sources[{index}].name"
-            raise ConfigError(f"{where}: expected a name that no other source has.")
-        engines[name] = _engine(settings, toolbox, entry, f"queues.sources[{index}]")
-    return engines
-
-
-def _engine(settings: Settings, toolbox: Toolbox, entry: dict[str, Any], where: str) -> Engine:
-    try:
-        factory = engine_factory(str(entry.get("kind")))
-    except ConfigError as error:
-        raise ConfigError(f"{where}.kind: {error.message}") from None
-    origin = Path(settings.origin) if settings.origin else None
-    return factory(entry["name"], decode_options(entry, factory.Options, where, origin), toolbox)
+    return Server(
+        application, services, worker, log_room, health_room, alert_service, reputation_room,
+        closing,
+    )  # fmt: skip
 
 
 def _authenticator(settings: Settings, state: Database, closing: AsyncExitStack) -> Authenticator:

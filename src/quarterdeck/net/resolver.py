@@ -74,22 +74,19 @@ class NameServer:
 
 
 def system_servers() -> list[NameServer]:
-    """Those of `/etc/resolv.conf`, or of the system's way to say it.
-
-    Raises:
-        ConfigError: there are none.
-    """
+    """Those of `/etc/resolv.conf`, or of the system's way to say it; maybe none."""
     try:
         found = dns.resolver.Resolver()
     except dns.exception.DNSException:
-        raise ConfigError(
-            "This system names no DNS server; name one in reputation.nameservers."
-        ) from None
+        return []
     return [NameServer(str(each), found.port) for each in found.nameservers]
 
 
 class Resolver:
-    """Asks servers in turn; each question costs `total_s` at most, whatever the servers do."""
+    """Asks servers in turn; each question costs `total_s` at most, whatever the servers do.
+
+    Without servers nobody ever answers.
+    """
 
     def __init__(
         self, servers: Sequence[NameServer], try_s: float = TRY_S, total_s: float = TOTAL_S

@@ -67,20 +67,30 @@ def judge(
     report: CheckReport,
     lists: Sequence[BlockList],
     addresses: Sequence[Address],
+    *,
+    is_whole: bool = True,
 ) -> Judgement:
-    """Go on from `before` with a round about `addresses`, which were asked of `lists`."""
+    """Go on from `before` with a round about `addresses`, which were asked of `lists`.
+
+    Only a round about all addresses (`is_whole`) can tell that a list is to be trusted again.
+    """
     by_id = {each.id: each for each in lists}
     problems = {zone.list_id: zone.problem for zone in report.zones if not zone.is_healthy}
     found = {(each.address, each.list_id): each for each in report.lookups}
     distrusted = _distrusted(before, report.lookups, addresses)
+    if not is_whole:
+        distrusted |= {
+            key[1] for key, each in before.items() if each.state is ListingState.DISTRUSTED
+        }
     judged = Judgement()
     for key in _keys(before, found, addresses, by_id):
         lookup = found.get(key)
         listing = _next(before.get(key), lookup, by_id[key[1]], key[1] in distrusted, report.at)
-        _note(judged, key, before.get(key), listing, lookup, report.at)
-    # Lists that are not asked any more, and addresses of other rounds, are left as they are.
+        _note(judged, key, before.get(key), listing, report.at)
+    # Addresses of other rounds are left as they are; lists that are not asked any more are let go.
+    asked = set(addresses)
     for key, listing in before.items():
-        if key[1] in by_id and key[0] not in set(addresses):
+        if key[1] in by_id and key[0] not in asked:
             judged.listings[key] = listing
     for address in addresses:
         judged.coverage[address] = _coverage(address, by_id.values(), found, problems)
@@ -109,11 +119,12 @@ def _next(
 ) -> Listing | None:
     if lookup is None or not lookup.state.is_verdict:
         return before and replace(before, is_stale=True)
+    counts_from = at + min(timedelta(seconds=lookup.ttl_s), LONGEST_TTL) + AFTER_TTL
     if lookup.state is AnswerState.CLEAN:
-        if before is None or before.state is not ListingState.CONFIRMED:
-            return None
-        return replace(before, state=ListingState.CLEARING, is_stale=False)
-    state = _listed_state(before, is_distrusted)
+        return _cleared(before, at, counts_from)
+    state = _listed_state(before, is_distrusted, at)
+    if before is not None and before.state is state is ListingState.SUSPECT:
+        counts_from = before.counts_from or counts_from
     return Listing(
         list_id=block_list.id,
         tier=block_list.tier,
@@ -124,15 +135,27 @@ def _next(
         codes=lookup.codes,
         reason=lookup.reason,
         delist_url=block_list.delist_url,
+        weight=max(block_list.codes[code].weight for code in lookup.codes),
+        counts_from=counts_from,
     )
 
 
-def _listed_state(before: Listing | None, is_distrusted: bool) -> ListingState:
+def _cleared(before: Listing | None, at: datetime, counts_from: datetime) -> Listing | None:
+    if before is None or before.state not in BELIEVED:
+        return None
+    if before.state is ListingState.CONFIRMED:
+        return replace(before, state=ListingState.CLEARING, is_stale=False, counts_from=counts_from)
+    is_repeated = before.counts_from is not None and at < before.counts_from
+    return replace(before, is_stale=False) if is_repeated else None
+
+
+def _listed_state(before: Listing | None, is_distrusted: bool, at: datetime) -> ListingState:
     if before is not None and before.state in BELIEVED:
         return ListingState.CONFIRMED
     if is_distrusted:
         return ListingState.DISTRUSTED
-    return ListingState.CONFIRMED if before is not None else ListingState.SUSPECT
+    is_repeated = before is None or (before.counts_from is not None and at < before.counts_from)
+    return ListingState.SUSPECT if is_repeated else ListingState.CONFIRMED
 
 
 def _distrusted(
@@ -158,14 +181,12 @@ def _note(
     key: Key,
     before: Listing | None,
     after: Listing | None,
-    lookup: Lookup | None,
     at: datetime,
 ) -> None:
     if after is not None:
         judged.listings[key] = after
-        if after.state is ListingState.SUSPECT and lookup is not None:
-            ttl = min(timedelta(seconds=lookup.ttl_s), LONGEST_TTL)
-            due = at + ttl + AFTER_TTL
+        if after.state is ListingState.SUSPECT and after.counts_from is not None:
+            due = max(after.counts_from, at)
             judged.recheck[key[0]] = min(due, judged.recheck.get(key[0], due))
     was, now = (each is not None and each.state in BELIEVED for each in (before, after))
     if was != now:

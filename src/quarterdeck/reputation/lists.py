@@ -44,10 +44,10 @@ class ListEntry(Struct, frozen=True, forbid_unknown_fields=True):
     v4: bool = True
     v6: bool = False
     enabled: bool = True
-    test_listed: list[str] = ["127.0.0.2"]
-    test_listed_v6: list[str] = []
-    test_clean: list[str] = ["127.0.0.1"]
-    error_nets: list[str] = ["127.255.255.0/24"]
+    test_listed: tuple[str, ...] = ("127.0.0.2",)
+    test_listed_v6: tuple[str, ...] = ()
+    test_clean: tuple[str, ...] = ("127.0.0.1",)
+    error_nets: tuple[str, ...] = ("127.255.255.0/24",)
     policy: str = ""
     delist: str = ""
     source: str = ""
@@ -138,10 +138,10 @@ def _built(entry: ListEntry, key: str, dead: Iterable[DeadZone]) -> BlockList:
         },
         has_v4=entry.v4,
         has_v6=entry.v6,
-        test_listed=tuple(entry.test_listed),
-        test_listed_v6=tuple(entry.test_listed_v6),
-        test_clean=tuple(entry.test_clean),
-        error_nets=tuple(entry.error_nets),
+        test_listed=entry.test_listed,
+        test_listed_v6=entry.test_listed_v6,
+        test_clean=entry.test_clean,
+        error_nets=entry.error_nets,
         delist_url=entry.delist or None,
         policy=entry.policy,
     )

@@ -38,7 +38,7 @@ class BlockList:
     """One DNS list (RFC 5782), ready to be asked."""
 
     id: str
-    zone: str
+    zone: str = field(repr=False)
     """The suffix of its questions. It may hold a key: it is never shown, logged or raised."""
     tier: Tier
     codes: Mapping[str, Code]
@@ -140,6 +140,16 @@ class CheckReport:
     """None for lists whose zone is not healthy: they were not asked."""
     identities: Sequence[DnsIdentity] = ()
 
+    def joined(self, other: "CheckReport") -> "CheckReport":
+        """Both parts of one round. A list is as well as it was the last time that it was tested."""
+        zones = {zone.list_id: zone for zone in (*self.zones, *other.zones)}
+        return CheckReport(
+            self.at,
+            list(zones.values()),
+            [*self.lookups, *other.lookups],
+            [*self.identities, *other.identities],
+        )
+
 
 # Addresses
 
@@ -197,10 +207,12 @@ class Listing:
     codes: Sequence[str]
     reason: str | None = None
     delist_url: str | None = None
-    steps: Sequence[str] = ()
-    """What to do to get off it, in order."""
+    weight: float = 0
+    """Of the heaviest of its sub-lists, in points of the score."""
     is_stale: bool = False
     """The last cycle could not tell; this is what was known before."""
+    counts_from: datetime | None = None
+    """Before this a resolver may repeat the answer: the same word again says nothing new."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,8 @@ def test_comparison_is_true_false_or_unknown(
          Severity.INFO, "80 % of the connections of x are in use"),
         ("ip_blacklisted", ("ip", "listed_on_major", True, False), True, Severity.ERROR,
          "x is listed on a major blacklist: no answer"),
+        ("ip_listed", ("ip", "listed_on_other", True, False), True, Severity.WARNING,
+         "x is listed: no answer"),
         ("ip_reputation", ("ip", "reputation_score", 69, 70), True, Severity.WARNING,
          "The reputation of x fell to 69; below 70 mail is held back"),
     ],

@@ -1,0 +1,194 @@
+"""IP reputation over HTTP, against a real server of DNS lists: on a list, and off it again."""
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from acceptance.server_process import ServerProcess, wait_until
+from reputation_world import SOA, Rbldnsd, rbldnsd
+
+ZEN = SOA + ":127.0.0.2:https://check.test/query/ip/$\n127.0.0.2\n"
+COP = SOA + ":127.0.0.2:reported\n127.0.0.2\n"
+DEAD = SOA + ":127.0.0.2:gone\n198.51.100.250\n"
+LISTS = """
+[[list]]
+id = "zen"
+zone = "zen.test"
+tier = "major"
+delist = "https://check.test/"
+[list.codes]
+"127.0.0.2" = { id = "sbl", weight = 30, note = "Ask the owner of the network." }
+[[list]]
+id = "cop"
+zone_keyed = "{key}.test"
+tier = "standard"
+[list.codes]
+"127.0.0.2" = { id = "scbl", weight = 15 }
+[[list]]
+id = "dead"
+zone = "dead.test"
+tier = "minor"
+[list.codes]
+"127.0.0.2" = { id = "x", weight = 5 }
+"""
+OURS = (
+    "spamhaus", "barracuda", "spamcop", "psbl", "mailspike", "uceprotect-1", "uceprotect-2",
+    "uceprotect-3", "spamrats",
+)  # fmt: skip
+SETTINGS = """
+[alerts]
+interval_s = 1
+[reputation]
+nameservers = ["127.0.0.1:{port}"]
+lists_file = "lists.toml"
+disabled_lists = [{ours}]
+keys = {{ cop = "s3cret-key" }}
+[[reputation.addresses]]
+address = "192.0.2.66"
+provider = "AWS"
+pool = "eu"
+[[reputation.addresses]]
+address = "192.0.2.67"
+[[reputation.addresses]]
+address = "2001:db8::25"
+"""
+PATH = "/infrastructure/ip-reputation"
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture(scope="module")
+def lists() -> Iterator[Rbldnsd]:
+    zones = {
+        "zen.test": ["ip4set:zen"], "s3cret-key.test": ["ip4set:cop"], "dead.test": ["ip4set:dead"]
+    }  # fmt: skip
+    with rbldnsd({"zen": ZEN, "cop": COP, "dead": DEAD}, zones) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, lists: Rbldnsd) -> Iterator[ServerProcess]:
+    directory = tmp_path_factory.mktemp("reputation")
+    (directory / "lists.toml").write_text(LISTS)
+    ours = ", ".join(f'"{each}"' for each in OURS)
+    settings = SETTINGS.format(port=lists.port, ours=ours)
+    process = ServerProcess(directory, settings=settings)
+    process.start()
+    try:
+        yield process
+    finally:
+        assert process.stop() == 0
+    assert "unexpected error" not in process.log
+    assert "s3cret-key" not in process.log
+
+
+def ip(server: ServerProcess, address: str = "192.0.2.66") -> Any:
+    found = server.get(PATH).data["ips"]
+    return next((each for each in found if each["ip_address"] == address), None)
+
+
+def check(server: ServerProcess, address: str = "192.0.2.66") -> Any:
+    return server.post(f"{PATH}/{quote(address, safe='')}/check").data
+
+
+def alerts(server: ServerProcess) -> dict[str, str]:
+    found = server.get("/infrastructure/alerts").data["alerts"]
+    return {each["message"]: each["status"] for each in found if each["service"] == "192.0.2.66"}
+
+
+def test_first_round_comes_by_itself(server: ServerProcess) -> None:
+    wait_until(lambda: ip(server)["checked_at"] is not None, 60)
+    found = ip(server)
+    assert (found["provider"], found["provider_source"], found["pool"]) == ("AWS", "operator", "eu")
+    assert (found["blacklists"], found["daily_volume"], found["mail"]) == ([], None, None)
+    assert (found["reputation_score"], found["status"]) == (100, "good")
+    assert found["confidence"] == "low"
+    assert found["coverage"]["checked"] == 2
+    [unknown] = found["coverage"]["unknown_lists"]
+    assert unknown["list"] == "dead"
+    assert "emptied" in unknown["why"]
+    v6 = ip(server, "2001:db8::25")
+    assert (v6["coverage"]["checked"], v6["confidence"]) == (0, "none")
+
+
+def test_listing_is_suspected_confirmed_told_and_ended(
+    server: ServerProcess, lists: Rbldnsd
+) -> None:
+    wait_until(lambda: ip(server)["checked_at"] is not None, 60)
+    lists.write("zen", ZEN + "192.0.2.66\n")
+    wait_until(lambda: bool(check(server)["listings"]))
+    [listing] = ip(server)["listings"]
+    assert (listing["list"], listing["sub_lists"], listing["tier"]) == ("zen", ["sbl"], "major")
+    assert listing["reason"] == "https://check.test/query/ip/192.0.2.66"
+    assert listing["steps"] == ["sbl: Ask the owner of the network.", "Ask at https://check.test/"]
+    if listing["state"] == "suspect":
+        assert (ip(server)["blacklists"], ip(server)["status"]) == ([], "good")
+        assert alerts(server) == {}
+    # Asked again by durable work, once the resolver may not repeat the answer.
+    wait_until(lambda: ip(server)["listings"][0]["state"] == "confirmed", 60)
+    found = ip(server)
+    assert (found["blacklists"], found["status"]) == (["zen"], "critical")
+    assert found["reputation_score"] == 94
+    [part] = found["score_breakdown"]
+    assert (part["component"], part["points"]) == ("listings", 6)
+    wait_until(lambda: "firing" in alerts(server).values())
+    [message] = alerts(server)
+    assert "zen (sbl): https://check.test/query/ip/192.0.2.66" in message
+    assert "removal: https://check.test/" in message
+    lists.write("zen", ZEN + "\n")
+    wait_until(lambda: check(server)["listings"] == [], 60)
+    assert ip(server)["status"] == "good"
+    wait_until(lambda: set(alerts(server).values()) == {"resolved"})
+    history = server.get(f"{PATH}/192.0.2.66/history?days=1").data
+    [interval] = history["listings"]
+    assert interval["list"] == "zen"
+    assert interval["since"] < interval["until"]
+
+    def seen() -> set[str]:
+        scores = server.get(f"{PATH}/192.0.2.66/history?days=1").data["scores"]
+        return {each["status"] for each in scores}
+
+    wait_until(lambda: seen() == {"good", "critical"})
+
+
+def test_address_comes_and_goes_by_the_api(server: ServerProcess) -> None:
+    body = b'{"ip_address": "::ffff:192.0.2.99", "pool": "us"}'
+    assert server.post(PATH, role="ops", body=body, headers=JSON).status == 403
+    added = server.post(PATH, role="admin", body=body, headers=JSON).data
+    assert (added["ip_address"], added["origin"], added["confidence"]) == (
+        "192.0.2.99", "api", "none"
+    )  # fmt: skip
+    assert (added["checked_at"], added["provider"]) == (None, "unknown")
+    again = server.post(PATH, role="admin", body=body, headers=JSON)
+    assert again.status == 409
+    assert "watched already" in again.error["message"]
+    assert check(server, "192.0.2.99")["coverage"]["checked"] == 2
+    gone = server.delete(f"{PATH}/192.0.2.99", role="admin")
+    assert gone.data == {"ip_address": "192.0.2.99", "status": "removed"}
+    assert ip(server, "192.0.2.99") is None
+    assert server.delete(f"{PATH}/192.0.2.99", role="admin").status == 404
+    fixed = server.delete(f"{PATH}/192.0.2.66", role="admin")
+    assert fixed.status == 409
+    assert "settings" in fixed.error["message"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("POST", "/nonsense/check", 400), ("POST", "/198.51.100.9/check", 404),
+        ("GET", "/198.51.100.9/history", 404), ("GET", "/192.0.2.66/history?days=91", 400),
+        ("GET", "/192.0.2.66/history?days=0", 400), ("DELETE", "/nonsense", 400),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said(server: ServerProcess, method: str, path: str, status: int) -> None:
+    answer = server.call(method, PATH + path, role="admin")
+    assert answer.status == status
+    assert answer.error["message"]
+
+
+@pytest.mark.parametrize(
+    "body", [b"{}", b'{"ip_address": "x.y"}', b'{"ip_address": "0.0.0.0"}', b"[]", b'{"ip": 1}']
+)
+def test_address_that_is_none_is_refused(server: ServerProcess, body: bytes) -> None:
+    assert server.post(PATH, role="admin", body=body, headers=JSON).status == 400
