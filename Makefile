@@ -60,6 +60,7 @@ clean: ## Remove the environment and the caches; data/ stays.
 
 system-packages: ## Install the servers that the tests start: Redis, PostgreSQL, MariaDB, RabbitMQ...
 	@scripts/system-packages servers
+	@scripts/unpack-exim .make/exim
 
 check-format:
 	@$(IN_ENV) ruff format --check --quiet . || \

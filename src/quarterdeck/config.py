@@ -55,6 +55,7 @@ SECRET_KEYS = frozenset(
         "management_url",
         "heartbeat_url",
         "keys",
+        "mailgun_key",
     }
 )
 """Keys whose values `config check` never prints."""
@@ -249,6 +250,12 @@ class Reputation(Struct, frozen=True, forbid_unknown_fields=True):
     """How long mail events, scores and past listings are kept."""
     complaint_domains: list[str] = []
     """Domains with a feedback loop, besides those that a complaint was ever heard from."""
+    ses_topics: list[str] = []
+    """ARNs of the SNS topics that may post events of Amazon SES."""
+    sendgrid_key: str = ""
+    """Verification key of SendGrid's Signed Event Webhook."""
+    mailgun_key: str = ""
+    """Mailgun's HTTP webhook signing key."""
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):

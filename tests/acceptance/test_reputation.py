@@ -1,13 +1,18 @@
 """IP reputation over HTTP, against a real server of DNS lists: on a list, and off it again."""
 
+import gzip
+import json
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
 from acceptance.server_process import ServerProcess, wait_until
+from quarterdeck.core.clock import iso_z, utc_now
 from reputation_world import SOA, Rbldnsd, rbldnsd
+from unit.test_mail_hooks import Sendgrid
 
 ZEN = SOA + ":127.0.0.2:https://check.test/query/ip/$\n127.0.0.2\n"
 COP = SOA + ":127.0.0.2:reported\n127.0.0.2\n"
@@ -45,6 +50,7 @@ nameservers = ["127.0.0.1:{port}"]
 lists_file = "lists.toml"
 disabled_lists = [{ours}]
 keys = {{ cop = "s3cret-key" }}
+sendgrid_key = "{sendgrid}"
 [[reputation.addresses]]
 address = "192.0.2.66"
 provider = "AWS"
@@ -55,7 +61,10 @@ address = "192.0.2.67"
 address = "2001:db8::25"
 """
 PATH = "/infrastructure/ip-reputation"
+SENDGRID = Sendgrid()
 JSON = {"Content-Type": "application/json"}
+TEXT = {"Content-Type": "text/plain"}
+GZIP = {"Content-Type": "application/x-ndjson", "Content-Encoding": "gzip"}
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +81,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, lists: Rbldnsd) -> Iterator
     directory = tmp_path_factory.mktemp("reputation")
     (directory / "lists.toml").write_text(LISTS)
     ours = ", ".join(f'"{each}"' for each in OURS)
-    settings = SETTINGS.format(port=lists.port, ours=ours)
+    settings = SETTINGS.format(port=lists.port, ours=ours, sendgrid=SENDGRID.public)
     process = ServerProcess(directory, settings=settings)
     process.start()
     try:
@@ -192,3 +201,57 @@ def test_what_is_wrong_is_said(server: ServerProcess, method: str, path: str, st
 )
 def test_address_that_is_none_is_refused(server: ServerProcess, body: bytes) -> None:
     assert server.post(PATH, role="admin", body=body, headers=JSON).status == 400
+
+
+def test_mail_events_make_the_volume_and_the_rates(server: ServerProcess) -> None:
+    now = utc_now()
+    lines = [
+        {"ts": iso_z(now - timedelta(minutes=n)), "event": "delivered", "ip": "192.0.2.67",
+         "id": f"m{n}", "rcpt": "jane@x.test"}
+        for n in range(20)
+    ]  # fmt: skip
+    lines.append(lines[0] | {"event": "bounced", "id": "b1", "dsn": "5.1.1"})
+    body = "\n".join(map(json.dumps, [*lines, *lines])).encode() + b'\n{"ts": 1}\n\nx\n'
+    receipt = server.post("/mail-events", role="ingest", body=gzip.compress(body), headers=GZIP)
+    assert (receipt.data["accepted"], receipt.data["rejected"]) == (42, 2)
+    assert [each["line"] for each in receipt.data["rejections"]] == [43, 44]
+    wait_until(lambda: ip(server, "192.0.2.67")["daily_volume"] == 20, 60)
+    mail = ip(server, "192.0.2.67")["mail"]
+    assert (mail["attempted"], mail["hard_bounces"], mail["complaints"]) == (21, 1, 0)
+    assert ip(server)["daily_volume"] is None
+
+
+def test_lines_of_a_mail_server_are_taken(server: ServerProcess) -> None:
+    at = utc_now().strftime("%b %d %H:%M:%S")
+    text = (
+        f"{at} mta postfix/qmgr[1]: 4F2A00: from=<news@a.test>, size=3, nrcpt=1 (queue active)\n"
+        f"{at} mta postfix/out-192.0.2.67/smtp[2]: 4F2A00: to=<ok@y.test>, relay=mx[1.2.3.4]:25, "
+        "delay=1, dsn=2.0.0, status=sent (250 ok)\n"
+    )
+    path = "/mail-events?format=postfix&source=mta"
+    receipt = server.post(path, role="ingest", body=text.encode(), headers=TEXT).data
+    assert (receipt["accepted"], receipt["passed_over"], receipt["rejected"]) == (1, 1, 0)
+    assert server.post("/mail-events?format=sendmail", role="ingest", body=b"x").status == 400
+    assert server.post("/mail-events", role="viewer", body=b"{}").status == 403
+    assert server.post("/mail-events", role="ingest", body=b"\xff", headers=TEXT).status == 400
+
+
+def test_provider_needs_no_token_and_a_signature(server: ServerProcess) -> None:
+    event = {
+        "event": "delivered", "timestamp": int(utc_now().timestamp()), "email": "a@x.test",
+        "ip": "192.0.2.67", "sg_event_id": "e1", "sg_message_id": "m1",
+    }  # fmt: skip
+    body = json.dumps([event]).encode()
+    signed = dict(SENDGRID.headers(body)) | JSON
+    hook = "/mail-events/hooks/sendgrid"
+    assert server.call("POST", hook, body=body, headers=signed).data == {"accepted": 1}
+    refused = server.call("POST", hook, body=body + b" ", headers=signed)
+    assert refused.status == 401
+    assert "signature" in refused.error["message"]
+    assert server.call("POST", hook, body=body, headers=JSON).status == 401
+    assert server.call("POST", "/mail-events/hooks/none", body=body, headers=JSON).status == 404
+    # Nothing else is open beside it.
+    assert server.call("POST", "/mail-events", body=body, headers=JSON).status == 401
+    assert server.call("GET", "/mail-events/hooks/../../queues").status == 401
+    assert server.call("GET", hook).status == 401
+    assert server.call("POST", f"{hook}/more", body=body).status == 401

@@ -22,6 +22,7 @@ from quarterdeck.api import (
     log_searches,
     log_tail,
     logs,
+    mail_events,
     metrics,
     queue_stream,
     queues,
@@ -50,14 +51,14 @@ from quarterdeck.queues.operations import BulkOperations
 from quarterdeck.queues.service import QueueService
 from quarterdeck.queues.stream import QueueStream
 from quarterdeck.queues.watching import QueueWatch
-from quarterdeck.reputation.mail_book import MailBook
+from quarterdeck.reputation.mail_intake import MailIntake
 from quarterdeck.reputation.service import ReputationService
 
 PREFIX = "/api/v1/platform/system"
 
 GIVEN = (
     "queues", "operations", "trail", "server_metrics", "logs", "exports", "searches", "health",
-    "metrics_intake", "alerts", "queue_watch", "queue_stream", "reputation", "mail_book",
+    "metrics_intake", "alerts", "queue_watch", "queue_stream", "reputation", "mail_intake",
 )  # fmt: skip
 """What handlers may ask for by name."""
 
@@ -81,7 +82,7 @@ class Services:
     metrics_intake: MetricsIntake
     alerts: AlertService
     reputation: ReputationService
-    mail_book: MailBook
+    mail_intake: MailIntake
     observe: Observe
     """Told of each answer, so that the server knows its own response times."""
 
@@ -93,7 +94,7 @@ def build(services: Services, limiter: RateLimiter, proxies: Sequence[str]) -> A
         services.queues, services.operations, services.trail, counted, services.logs,
         services.exports, services.searches, services.health, services.metrics_intake,
         services.alerts, services.queue_watch, services.queue_stream, services.reputation,
-        services.mail_book,
+        services.mail_intake,
     )  # fmt: skip
     routes = Litestar(
         route_handlers=[*_public(services), _closed(services)],
@@ -153,7 +154,8 @@ def _rooms() -> list[Router]:
     return [
         queues.router(), queue_stream.router(), logs.router(), log_tail.router(),
         log_exports.router(), log_searches.router(), health.router(), alerts.router(),
-        alert_stream.router(), silences.router(), reputation.router(), audit.router(),
+        alert_stream.router(), silences.router(), reputation.router(), mail_events.router(),
+        audit.router(),
     ]  # fmt: skip
 
 

@@ -30,6 +30,10 @@ Observe = Callable[[float, int], None]
 PUBLIC = ("/healthz", "/readyz", "/openapi.json", "/docs", "/favicon.ico")
 """What anyone may see: it holds no data. Everything else wants a token."""
 
+SIGNED = re.compile(r"^/api/v1/platform/system/mail-events/hooks/[a-z]{1,20}$")
+"""What providers POST to, who cannot send a token. Each request's signature is verified instead;
+requests are counted by address."""
+
 REQUEST_ID = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
 
 FIXED_HEADERS = [
@@ -173,6 +177,8 @@ class IdentityLayer:
         await self._app(scope, receive, watch)
 
     async def _admit(self, scope: Scope, context: RequestContext) -> Bucket:
+        if scope["method"] == "POST" and SIGNED.match(scope["path"]):
+            return await self._charged(self._limiter.signed(context.client_ip), context)
         try:
             principal = await self._authenticator.authenticate(header(scope, b"authorization"))
         except Unauthenticated:
@@ -182,6 +188,9 @@ class IdentityLayer:
             raise
         context.principal = principal
         bucket = self._limiter.bucket(principal, header(scope, b"x-quarterdeck-client"))
+        return await self._charged(bucket, context)
+
+    async def _charged(self, bucket: Bucket, context: RequestContext) -> Bucket:
         charge = await self._limiter.charge(bucket)
         context.headers = charge.headers()
         charge.require("You have used up your requests for now.")

@@ -94,6 +94,10 @@ class RateLimiter:
             return Bucket("console", f"console:{principal.id}", self._console)
         return Bucket("default", f"default:{principal.id}", self._default)
 
+    def signed(self, address: str) -> Bucket:
+        """The bucket of signed requests from one address."""
+        return Bucket("ingest", f"signed:{address}", self._ingest)
+
     def bad_tokens(self, address: str) -> Bucket:
         """The bucket of refused tokens from one address."""
         return Bucket("bad-tokens", f"bad:{address}", self._bad_tokens)

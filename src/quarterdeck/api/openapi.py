@@ -123,7 +123,9 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
         )
     }
     name = operation["operationId"]
-    bodies = {**log_examples.BODIES, **infrastructure_examples.BODIES}
+    bodies = {
+        **log_examples.BODIES, **infrastructure_examples.BODIES, **reputation_examples.BODIES,
+    }  # fmt: skip
     if name in bodies:
         operation["requestBody"] = bodies[name]
     for media, content in success["content"].items():

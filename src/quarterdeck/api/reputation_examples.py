@@ -106,5 +106,33 @@ DATA: dict[str, dict[str, Any]] = {
             }
         ],
     },
+    "SendMailEvents": {
+        "accepted": 2,
+        "passed_over": 5,
+        "rejected": 1,
+        "rejections": [{"line": 3, "reason": "ts: give its offset or Z"}],
+    },
+    "TakeMailHook": {"accepted": 12},
 }
 """`data` of the 200 answer, by operation id."""
+
+BODIES: dict[str, dict[str, Any]] = {
+    "SendMailEvents": {
+        "required": True,
+        "description": "One event a line (`format=neutral`), or lines of a mail server's log.",
+        "content": {
+            "application/x-ndjson": {
+                "schema": {"type": "string"},
+                "example": '{"ts": "2025-12-04T12:00:00Z", "event": "bounced", "id": "4F2A", '
+                '"ip": "203.0.113.12", "rcpt": "jane@example.org", "dsn": "5.1.1"}\n',
+            },
+            "text/plain": {"schema": {"type": "string"}},
+        },
+    },
+    "TakeMailHook": {
+        "required": True,
+        "description": "As the provider documents it.",
+        "content": {"application/json": {"schema": {}}},
+    },
+}
+"""Request bodies that the framework cannot read off a route."""

@@ -185,6 +185,7 @@ def compose(
     health_room = compose_health(settings, facts, state, queues)
     closing.push_async_callback(health_room.service.close)
     reputation_room = compose_reputation(settings, facts, state, _token_key(settings))
+    closing.push_async_callback(reputation_room.http.close)
     alert_service = compose_alerts(
         settings,
         state,
@@ -213,7 +214,7 @@ def compose(
         metrics_intake=health_room.metrics,
         alerts=alert_service,
         reputation=reputation_room.service,
-        mail_book=reputation_room.mail,
+        mail_intake=reputation_room.intake,
         observe=health_room.own.observe,
     )
     worker = Worker(

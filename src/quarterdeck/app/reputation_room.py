@@ -7,11 +7,14 @@ from pathlib import Path
 from quarterdeck.config import Reputation, Settings
 from quarterdeck.core.errors import ConfigError, InvalidRequest
 from quarterdeck.facts import Facts
+from quarterdeck.net.http import HttpClient
 from quarterdeck.net.resolver import NameServer, Resolver, system_servers
 from quarterdeck.reputation.checker import Checker
 from quarterdeck.reputation.history import ScoreHistory
 from quarterdeck.reputation.lists import Choice, load_lists
 from quarterdeck.reputation.mail_book import MailBook
+from quarterdeck.reputation.mail_intake import MailIntake
+from quarterdeck.reputation.mail_ports import HookKeys
 from quarterdeck.reputation.model import SendingAddress
 from quarterdeck.reputation.names import parse_address
 from quarterdeck.reputation.provider import ProviderFinder
@@ -26,6 +29,9 @@ class ReputationRoom:
 
     service: ReputationService
     mail: MailBook
+    intake: MailIntake
+    http: HttpClient
+    """What certificates of providers are fetched with."""
 
 
 def compose_reputation(
@@ -47,7 +53,10 @@ def compose_reputation(
         interval=timedelta(seconds=given.interval_s),
         retention=timedelta(days=given.retention_days),
     )
-    return ReputationRoom(ReputationService(_addresses(given), parts), mail)
+    hooks = HookKeys(given.ses_topics, given.sendgrid_key, given.mailgun_key)
+    http = HttpClient()
+    intake = MailIntake(mail, hooks, http, given.retention_days)
+    return ReputationRoom(ReputationService(_addresses(given), parts), mail, intake, http)
 
 
 def compose_checker(given: Reputation, origin: str = "") -> Checker:

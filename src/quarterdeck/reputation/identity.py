@@ -3,6 +3,7 @@
 Gmail and others want a PTR that is forward-confirmed. What is not answered is None, never `no`.
 """
 
+import asyncio
 import re
 from datetime import datetime
 from ipaddress import IPv4Address, ip_address
@@ -15,8 +16,9 @@ MOST_NAMES = 8
 """More PTR records than that are a mistake, and are not followed."""
 
 _DYNAMIC = re.compile(
-    r"(^|[.-])(dyn(amic)?|dhcp|dsl|adsl|vdsl|pool|ppp|dial(up|in)?|cable|broadband)"
+    r"(^|[.-])(dyn(amic)?|dhcp|[av]?dsl|ppp|dial(up|in)?|cable|broadband)(?=[0-9.-]|$)"
 )
+"""Whole words: `cablevision` and `dialog` are companies. `pool` is what senders call theirs, too."""
 
 
 async def identify(
@@ -44,7 +46,8 @@ async def identify(
 
 def is_generic(name: str, address: Address) -> bool:
     """Whether a name is made of the address, or says that the line is dialled up."""
-    if _DYNAMIC.search(name):
+    # Not in the domain itself: it may be the company's name.
+    if _DYNAMIC.search(".".join(name.split(".")[:-2])):
         return True
     if isinstance(address, IPv4Address):
         parts = str(address).split(".")
@@ -53,7 +56,8 @@ def is_generic(name: str, address: Address) -> bool:
         return (
             _has_run(numbers, parts)
             or _has_run(numbers, parts[::-1])
-            or ("".join(part.zfill(3) for part in parts) in joined)
+            or "".join(part.zfill(3) for part in parts) in joined
+            or f"{int(address):08x}" in name
         )
     return address.exploded.replace(":", "")[16:] in name.replace("-", "").replace(".", "")
 
@@ -70,16 +74,18 @@ async def _confirmed(
     resolver: Resolver, address: Address, names: list[str]
 ) -> dict[str, bool | None]:
     kind = "A" if isinstance(address, IPv4Address) else "AAAA"
-    found: dict[str, bool | None] = {}
-    for name in names:
-        answer = await resolver.ask(f"{name}.", kind)
-        is_same = any(_same(record, address) for record in answer.records)
-        found[name] = is_same if _is_known(answer) else None
-    return found
+    answers = await asyncio.gather(*(resolver.ask(f"{name}.", kind) for name in names))
+    return {
+        name: any(_same(record, address) for record in answer.records)
+        if _is_known(answer)
+        else None
+        for name, answer in zip(names, answers, strict=True)
+    }
 
 
 async def _resolves(resolver: Resolver, name: str) -> bool | None:
-    answers = [await resolver.ask(f"{name.rstrip('.')}.", kind) for kind in ("A", "AAAA")]
+    questions = (resolver.ask(f"{name.rstrip('.')}.", kind) for kind in ("A", "AAAA"))
+    answers = await asyncio.gather(*questions)
     return _any([bool(answer.records) if _is_known(answer) else None for answer in answers])
 
 

@@ -3,13 +3,14 @@
 The data files say for each item where it was read; what is not known to be true is not in them.
 """
 
+import re
 import tomllib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import dns.exception
 import dns.name
@@ -20,6 +21,7 @@ from quarterdeck.core.errors import ConfigError
 from quarterdeck.reputation.model import BlockList, Code, Tier
 
 PACKAGED = "dnsbl_lists.toml"
+KEY_PLACE = "{key}"
 
 Id = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 
@@ -74,7 +76,7 @@ class Choice:
 
     file: Path | None = None
     """The user's own data file; an entry of a known id takes the place of ours."""
-    keys: Mapping[str, str] = field(default_factory=dict)
+    keys: Mapping[str, str] = field(default_factory=dict, repr=False)
     """List to the key of a subscription."""
     enabled: Collection[str] = ()
     disabled: Collection[str] = ()
@@ -90,7 +92,7 @@ def load_lists(choice: Choice, where: str = "reputation") -> list[BlockList]:
     theirs = _read(choice.file, f"{where}.lists_file") if choice.file else ListFile()
     entries = {entry.id: entry for entry in (*ours.lists, *theirs.lists)}
     dead = (*ours.dead, *theirs.dead)
-    _require_known(entries, choice.keys, f"{where}.keys")
+    _require_keys(entries, choice.keys, f"{where}.keys")
     _require_known(entries, choice.enabled, f"{where}.enabled_lists")
     _require_known(entries, choice.disabled, f"{where}.disabled_lists")
     return [
@@ -98,6 +100,16 @@ def load_lists(choice: Choice, where: str = "reputation") -> list[BlockList]:
         for entry in entries.values()
         if _is_wanted(entry, choice)
     ]
+
+
+def left_out(asked: Iterable[BlockList]) -> dict[str, str]:
+    """Lists of the package that are not among those that are asked, each with the reason."""
+    names = {each.id for each in asked}
+    return {
+        entry.id: "it is switched off" if entry.zone else f"it wants a key ({entry.policy})"
+        for entry in packaged().lists
+        if entry.id not in names
+    }
 
 
 def packaged() -> ListFile:
@@ -118,8 +130,11 @@ def _is_wanted(entry: ListEntry, choice: Choice) -> bool:
 
 def _built(entry: ListEntry, key: str, dead: Iterable[DeadZone]) -> BlockList:
     where = f"list '{entry.id}'"
-    zone = entry.zone_keyed.replace("{key}", key) if key and entry.zone_keyed else entry.zone
-    _require_zone(zone, bool(key), where, dead)
+    if entry.zone_keyed and KEY_PLACE not in entry.zone_keyed:
+        raise ConfigError(f"{where}: zone_keyed: expected {KEY_PLACE} where the key goes.")
+    is_keyed = bool(key and entry.zone_keyed)
+    zone = entry.zone_keyed.replace(KEY_PLACE, key) if is_keyed else entry.zone
+    _require_zone(zone, is_keyed, where, dead)
     if not entry.codes:
         raise ConfigError(f"{where}: codes: expected at least one return address.")
     for code in entry.codes:
@@ -183,6 +198,18 @@ def _require_network(text: str, where: str) -> None:
         raise ConfigError(f"{where}: expected networks, not '{text}'.") from None
 
 
+def _require_keys(entries: Mapping[str, ListEntry], keys: Mapping[str, str], where: str) -> None:
+    _require_known(entries, keys, where)
+    for name, key in keys.items():
+        if not entries[name].zone_keyed:
+            raise ConfigError(f"{where}: the list '{name}' takes no key.")
+        # A whole zone, or what was copied with a blank, would be asked for in vain for ever.
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,63}", key):
+            raise ConfigError(
+                f"{where}: '{name}': expected the key alone, which is letters, digits and hyphens."
+            )
+
+
 def _require_known(known: Collection[str], named: Iterable[str], where: str) -> None:
     for name in named:
         if name not in known:
@@ -195,11 +222,32 @@ def _read(path: Path, where: str) -> ListFile:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{where}: cannot read {path}: {_reason(error)}.") from None
     try:
-        return msgspec.convert(tomllib.loads(text), ListFile)
+        tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{where}: {path} is not valid TOML: {error}.") from None
+    try:
+        found = msgspec.convert(tree, ListFile)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{where}: {path}: {_lowered(str(error))}.") from None
+        raise ConfigError(f"{where}: {path}: {_named(str(error), tree)}.") from None
+    _require_once([entry.id for entry in found.lists], f"{where}: {path}")
+    return found
+
+
+def _require_once(names: Sequence[str], where: str) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"{where}: there are two lists '{name}'; expected each once.")
+
+
+def _named(message: str, tree: Mapping[str, Any]) -> str:
+    """A message of msgspec's with the entry's id for its number."""
+    what, _, place = message.partition(" - at ")
+    found = re.fullmatch(r"`\$\.list\[(\d+)\]\.?(.*)`", place)
+    entry = tree["list"][int(found[1])] if found else None
+    if found is None or not isinstance(entry, dict) or "id" not in entry:
+        return _lowered(message)
+    field_name = f"{found[2]}: " if found[2] else ""
+    return f"list '{entry['id']}': {field_name}{_lowered(what)}"
 
 
 def _reason(error: Exception) -> str:

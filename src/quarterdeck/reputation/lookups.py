@@ -5,6 +5,7 @@ any answer for a listing found all the world listed when a list's domain was par
 errors for `not listed` never noticed that they were blocked.
 """
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from ipaddress import ip_address, ip_network
@@ -62,7 +63,9 @@ def _sub_lists(codes: Sequence[str], block_list: BlockList) -> Sequence[str]:
 
 def _shown(texts: Sequence[str], block_list: BlockList) -> str | None:
     """Foreign words, made harmless: printable, of bounded length, without our key."""
-    text = " ".join(texts).replace(block_list.zone.rstrip("."), f"({block_list.id})")
+    # Names have no case, and resolvers change it on purpose (0x20).
+    zone = re.compile(re.escape(block_list.zone.rstrip(".")), re.IGNORECASE)
+    text = zone.sub(f"({block_list.id})", " ".join(texts))
     text = "".join(char if char.isprintable() else " " for char in text)
     return " ".join(text.split())[:LONGEST_REASON] or None
 

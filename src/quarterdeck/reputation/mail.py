@@ -1,5 +1,6 @@
 """What a mail event is, and what is counted of them. Pure data."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -63,3 +64,27 @@ class MailRates:
     """Distinct (message, recipient) pairs."""
     daily_median: float | None = None
     """Median of accepted recipients of the last 14 active days, today not among them."""
+
+
+_BAD_ADDRESS = re.compile(r"^5\.(0\.0|1\.(0|1|2|3|6|10)|2\.1|4\.4)$")
+_DSN = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.])")
+
+
+def is_bad_address(dsn: str | None) -> bool:
+    """Whether a status (RFC 3463) says that the address is bad, rather than the letter or us.
+
+    5.0.0 is what servers write for a 550 without a status, which mostly is `user unknown`.
+    """
+    return dsn is None or bool(_BAD_ADDRESS.match(dsn))
+
+
+def find_dsn(text: str) -> str | None:
+    """The first status (RFC 3463) in a server's words."""
+    found = _DSN.search(text)
+    return found[1] if found else None
+
+
+def domain_of(recipient: str) -> str:
+    """What is behind the last `@`, in lower case; empty if nothing is."""
+    _, at, domain = recipient.rpartition("@")
+    return domain.strip("> ").lower() if at else ""

@@ -1,0 +1,99 @@
+"""Exim's main log. It says which address it sends from only with both of these selectors:
+
+log_selector = +incoming_interface +outgoing_interface
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from ipaddress import ip_address
+
+from quarterdeck.reputation.mail import (
+    MailEvent,
+    MailOutcome,
+    domain_of,
+    find_dsn,
+    is_bad_address,
+)
+from quarterdeck.reputation.mail_ports import LineRefused
+from quarterdeck.reputation.memory import NullSenders
+from quarterdeck.reputation.model import Address
+from quarterdeck.reputation.names import plain
+
+_LINE = re.compile(
+    r"^(?P<at>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?(?: [+-]\d{4})?) (?:\[\d+\] )?"
+    r"(?P<id>[0-9A-Za-z]{6}-[0-9A-Za-z]{6,11}-[0-9A-Za-z]{2,4}) "
+    r"(?P<flag><=|=>|->|\*\*|==|Completed)(?: (?P<rest>.*))?$"
+)
+_OUTCOMES = {
+    "=>": MailOutcome.DELIVERED,
+    "->": MailOutcome.DELIVERED,
+    "**": MailOutcome.BOUNCED,
+    "==": MailOutcome.DEFERRED,
+}
+_INTERFACE = re.compile(r" I=\[([0-9a-fA-F.:]+)\]")
+_REMOTE = re.compile(r" H=\S")
+_RECIPIENT = re.compile(r"^(?:[^<\s]*\s)?<([^>\s]+)>|^(\S+)")
+
+
+class EximReader:
+    """Reads remote deliveries; remembers which message ids are of null senders."""
+
+    def __init__(self) -> None:
+        self._null = NullSenders()
+
+    def read(self, line: str) -> Sequence[MailEvent]:
+        """See `LineReader`."""
+        found = _LINE.match(line)
+        if found is None:
+            return ()
+        message_id, flag, rest = found["id"], found["flag"], found["rest"] or ""
+        if flag == "<=":
+            self._null.note(message_id, rest.split(" ", 1)[0])
+            return ()
+        if flag == "Completed":
+            self._null.forget(message_id)
+            return ()
+        outcome = _OUTCOMES[flag]
+        recipient = _RECIPIENT.match(rest)
+        # A local delivery has no host.
+        if recipient is None or not _REMOTE.search(rest):
+            return ()
+        whom = recipient[1] or recipient[2]
+        dsn = find_dsn(_answer(rest))
+        return [
+            MailEvent(
+                at=_moment(found["at"]),
+                outcome=outcome,
+                ip=_interface(rest),
+                message_id=message_id,
+                recipient=whom,
+                recipient_domain=domain_of(whom),
+                pool="exim",
+                dsn=dsn,
+                is_hard=outcome is MailOutcome.BOUNCED and is_bad_address(dsn),
+                is_null_sender=message_id in self._null,
+            )
+        ]
+
+
+def _answer(rest: str) -> str:
+    """The other side's words: behind `C=`, or behind the colon of an error."""
+    _, marker, quoted = rest.partition(' C="')
+    return quoted if marker else rest.partition(": ")[2]
+
+
+def _interface(rest: str) -> Address | None:
+    found = _INTERFACE.search(rest)
+    try:
+        return plain(ip_address(found[1])) if found else None
+    except ValueError:
+        return None
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise LineRefused("its time cannot be read") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
