@@ -7,7 +7,15 @@ from typing import Annotated
 import typer
 
 from quarterdeck import __version__
-from quarterdeck.cli import commands, infrastructure, logs, serving, ship, tokens
+from quarterdeck.cli import (
+    check_ip,
+    commands,
+    infrastructure,
+    logs,
+    serving,
+    ship,
+    tokens,
+)
 from quarterdeck.cli.failure import EXIT_CODES, CommandFailed, ExitCode
 from quarterdeck.cli.render import say
 from quarterdeck.core.errors import (
@@ -28,6 +36,7 @@ serving.register(app)
 tokens.register(app)
 commands.register(app)
 infrastructure.register(app)
+check_ip.register(app)
 logs.register(app)
 ship.register(app)
 

@@ -21,7 +21,8 @@ STYLES = {
     "active": "cyan", "waiting": "yellow", "failed": "bold red", "completed": "green",
     "revoked": "red", "expired": "yellow", "degraded": "yellow", "down": "bold red",
     "error": "bold red", "info": "cyan", "firing": "bold red", "resolved": "green",
-    "acknowledged": "yellow", "stale": "yellow",
+    "acknowledged": "yellow", "stale": "yellow", "listed": "bold red", "clean": "green",
+    "unknown": "yellow",
 }  # fmt: skip
 SHORTEST_TAIL = 24
 GAP = "  "

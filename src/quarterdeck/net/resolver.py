@@ -6,6 +6,7 @@ and silence it met, and its deadlines were seen to pass unnoticed.
 
 import asyncio
 import ipaddress
+import re
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -26,6 +27,10 @@ from quarterdeck.core.errors import ConfigError
 TRY_S = 2.0
 TOTAL_S = 5.0
 """RFC 5782 gives no numbers; a list that takes longer is of no use to a mail server either."""
+
+_SERVER = re.compile(
+    r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<v4>[^:\[\]]+))(?::(?P<port>[0-9]{1,5}))?|(?P<bare>[^\[\]]+)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +60,10 @@ class NameServer:
         Raises:
             ConfigError: it is none of these; `where` is the setting's name.
         """
-        host, port = text.strip(), "53"
-        if host.startswith("["):
-            host, _, rest = host[1:].partition("]")
-            port = rest.removeprefix(":") or port
-        elif host.count(":") == 1:
-            host, _, port = host.partition(":")
+        found = _SERVER.fullmatch(text.strip())
+        host = (found["v6"] or found["v4"] or found["bare"]) if found else ""
         try:
-            address, number = str(ipaddress.ip_address(host)), int(port)
+            address, number = str(ipaddress.ip_address(host)), int((found and found["port"]) or 53)
         except ValueError:
             address, number = "", 0
         if not 0 < number < 65536:

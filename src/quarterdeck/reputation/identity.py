@@ -18,7 +18,7 @@ MOST_NAMES = 8
 _DYNAMIC = re.compile(
     r"(^|[.-])(dyn(amic)?|dhcp|[av]?dsl|ppp|dial(up|in)?|cable|broadband)(?=[0-9.-]|$)"
 )
-"""Whole words: `cablevision` and `dialog` are companies. `pool` is what senders call theirs, too."""
+"""Whole words: `cablevision` is a company. `pool` is missing: senders have pools, too."""
 
 
 async def identify(

@@ -22,6 +22,8 @@ from quarterdeck.reputation.model import BlockList, Code, Tier
 
 PACKAGED = "dnsbl_lists.toml"
 KEY_PLACE = "{key}"
+RFC_POINT_V6 = "::ffff:7f00:2"
+"""What every list of IPv6 addresses must list (RFC 5782, 5)."""
 
 Id = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 
@@ -106,7 +108,7 @@ def left_out(asked: Iterable[BlockList]) -> dict[str, str]:
     """Lists of the package that are not among those that are asked, each with the reason."""
     names = {each.id for each in asked}
     return {
-        entry.id: "it is switched off" if entry.zone else f"it wants a key ({entry.policy})"
+        entry.id: "it is switched off" if entry.zone else "it wants a key"
         for entry in packaged().lists
         if entry.id not in names
     }
@@ -139,9 +141,10 @@ def _built(entry: ListEntry, key: str, dead: Iterable[DeadZone]) -> BlockList:
         raise ConfigError(f"{where}: codes: expected at least one return address.")
     for code in entry.codes:
         if not _is_answer(code):
-            raise ConfigError(f"{where}: codes: expected addresses of 127.0.0.0/8, not '{code}'.")
-    for name in ("test_listed", "test_listed_v6", "test_clean"):
-        _require_addresses(getattr(entry, name), f"{where}: {name}")
+            raise ConfigError(
+                f"{where}: codes: expected addresses of 127.0.0.0/8 but 127.0.0.1, not '{code}'."
+            )
+    _require_points(entry, where)
     for net in entry.error_nets:
         _require_network(net, f"{where}: error_nets")
     return BlockList(
@@ -154,7 +157,7 @@ def _built(entry: ListEntry, key: str, dead: Iterable[DeadZone]) -> BlockList:
         has_v4=entry.v4,
         has_v6=entry.v6,
         test_listed=entry.test_listed,
-        test_listed_v6=entry.test_listed_v6,
+        test_listed_v6=entry.test_listed_v6 or (RFC_POINT_V6,) if entry.v6 else (),
         test_clean=entry.test_clean,
         error_nets=entry.error_nets,
         delist_url=entry.delist or None,
@@ -167,7 +170,7 @@ def _require_zone(zone: str, is_keyed: bool, where: str, dead: Iterable[DeadZone
         labels = dns.name.from_text(zone).labels
     except dns.exception.DNSException:
         labels = ()
-    if len(labels) < 2:
+    if len(labels) < 3:  # with the root's, which is empty
         shown = "" if is_keyed else f", not '{zone}'"
         raise ConfigError(f"{where}: expected a DNS zone such as dnsbl.example.org{shown}.")
     name = f".{zone.lower().rstrip('.')}"
@@ -178,17 +181,25 @@ def _require_zone(zone: str, is_keyed: bool, where: str, dead: Iterable[DeadZone
 
 def _is_answer(text: str) -> bool:
     try:
-        return ip_address(text) in ip_network("127.0.0.0/8")
-    except (ValueError, TypeError):
+        return ip_address(text) in ip_network("127.0.0.0/8") and text != "127.0.0.1"
+    except ValueError:
         return False
 
 
-def _require_addresses(texts: Sequence[str], where: str) -> None:
-    for text in texts:
-        try:
-            ip_address(text)
-        except ValueError:
-            raise ConfigError(f"{where}: expected addresses, not '{text}'.") from None
+def _require_points(entry: ListEntry, where: str) -> None:
+    if not (entry.v4 or entry.v6):
+        raise ConfigError(f"{where}: v4, v6: expected one of them at least.")
+    # Without test points nobody would see that the list is gone, or lists the world.
+    needed = ("test_listed", "test_clean") if entry.v4 else ("test_clean",)
+    for name in ("test_listed", "test_listed_v6", "test_clean"):
+        texts = getattr(entry, name)
+        if name in needed and not texts:
+            raise ConfigError(f"{where}: {name}: expected at least one address.")
+        for text in texts:
+            try:
+                ip_address(text)
+            except ValueError:
+                raise ConfigError(f"{where}: {name}: expected addresses, not '{text}'.") from None
 
 
 def _require_network(text: str, where: str) -> None:
