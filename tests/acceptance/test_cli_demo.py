@@ -146,7 +146,7 @@ def test_logs_of_all_parts_are_found(
 
 def test_health_changes_and_alerts_come_and_go(tmp_path: Path) -> None:
     demo = DemoProcess(tmp_path)
-    demo.pace = "6"
+    demo.pace = "10"
     demo.start()
     token, _ = demo.announced
     services: dict[str, dict[str, Any]] = {}
@@ -167,14 +167,26 @@ def test_health_changes_and_alerts_come_and_go(tmp_path: Path) -> None:
         ("service_down", "firing"), ("service_down", "resolved"), ("Nightly Backup", "healthy"),
         ("OLTP Database", "healthy"), ("OLTP Database", "degraded"),
     }  # fmt: skip
+    ips: list[dict[str, Any]] = []
+
+    def listed_and_off() -> bool:
+        found = demo.call("GET", "/infrastructure/ip-reputation", token=token).data["ips"]
+        ips.extend(found)
+        statuses = [each["status"] for each in ips if each["ip_address"] == "203.0.113.12"]
+        return "critical" in statuses and statuses[-1] == "good"
+
     try:
         wait_until(lambda: look() >= expected, 150)
+        wait_until(listed_and_off, 150)
     finally:
         assert demo.end(signal.SIGTERM) == 0
     assert services["API Server"]["response_time_ms"]["p95"] > 0
     assert isinstance(services["SMTP Service"]["queue_backlog"], int)
     assert 0 < services["OLTP Database"]["connection_pool_usage_percent"] <= 100
     assert services["OLTP Database"]["query_latency_ms"] > 0
+    assert {each["provider"] for each in ips} == {"AWS", "SendGrid", "unknown"}
+    assert ips[-1]["daily_volume"] > 500
+    assert {name for each in ips for name in each["blacklists"]} == {"sample-blocklist"}
 
 
 def test_term_ends_server_and_platform(demo: DemoProcess) -> None:

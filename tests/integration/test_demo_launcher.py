@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from quarterdeck.app import MIGRATIONS
+from quarterdeck.config import Settings
 from quarterdeck.demo.launcher import DemoLauncher
 from quarterdeck.state import migrate
 
@@ -92,11 +93,10 @@ async def test_platform_shows_every_state_and_stops_clean(
 ) -> None:
     caplog.set_level(logging.INFO, "quarterdeck.demo")
     async with running(tmp_path) as launcher:
-        assert launcher.source() == {
-            "name": "demo",
-            "kind": "sql",
-            "url": f"sqlite:///{tmp_path}/demo/platform.sqlite3",
-        }
+        settings = launcher.attach(Settings())
+        url = f"sqlite:///{tmp_path}/demo/platform.sqlite3"
+        assert settings.queues.sources == [{"name": "demo", "kind": "sql", "url": url}]
+        assert settings.health == Settings().health
         seen = states(tmp_path)
         assert seen >= {"queued", "completed", "failed"}, "the first look is empty"
 

@@ -2,12 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
+from ipaddress import ip_address
 
 import aiosmtplib
 import pytest
 
 import servers
+from quarterdeck.app.reputation_room import compose_checker
+from quarterdeck.config import OurAddress, Reputation, Settings
+from quarterdeck.demo.attachment import ADDRESSES, attached
+from quarterdeck.demo.dns_server import LISTED, DnsServer
+from quarterdeck.demo.mail_events import past, recent
 from quarterdeck.demo.plan import Plan, Ports
 from quarterdeck.demo.pool_console import PoolConsole
 from quarterdeck.demo.smtp_server import SmtpServer
@@ -21,10 +28,15 @@ from quarterdeck.demo.weather import (
     Weather,
     weather_at,
 )
+from quarterdeck.demo.weather import (
+    LISTED as A_LIST,
+)
 from quarterdeck.health.adapters import probe_factory
 from quarterdeck.health.model import Outcome, Reading
 from quarterdeck.health.ports import Toolbox
 from quarterdeck.net.guard import Guard
+from quarterdeck.reputation.adapters import line_reader
+from quarterdeck.reputation.model import SendingAddress
 
 LETTER = {"from": "news@mail.acme.example", "subject": "Spring sale"}
 
@@ -65,6 +77,7 @@ def test_each_trouble_comes_alone_and_goes() -> None:
             )
         )
         assert sum(troubles[-1]) <= 1
+        assert weather.is_listed is (A_LIST[0] <= second < A_LIST[1])
         assert weather == weather_at(second + ROUND_S)
     lengths = [end - begin for begin, end in (SMTP_AWAY, POOL_FULL, API_SLOW)]
     assert [sum(kind) for kind in zip(*troubles, strict=True)] == lengths
@@ -92,6 +105,52 @@ async def test_platform_that_stops_waits_for_nobody(smtp: tuple[SmtpServer, int]
     stop.set()
     with pytest.raises((OSError, aiosmtplib.SMTPException)):
         await submit(port, LETTER, stop)
+
+
+async def test_sample_list_lists_in_bad_weather_and_works_always() -> None:
+    is_bad = False
+
+    def weather() -> Weather:
+        return replace(weather_at(0), is_listed=is_bad)
+
+    port = servers.free_port()
+    transport = await DnsServer(weather).open(port)
+    plan = Plan("sqlite:///x", 7, Ports(1, 2, 3, port))
+    checker = compose_checker(attached(Settings(reputation=Reputation()), plan).reputation)
+    assert [each.id for each in checker.lists] == ["sample-blocklist"]
+    ours = [SendingAddress(ip_address(each.address)) for each in ADDRESSES]
+    for is_bad in (False, True, False):
+        report = await checker.check(ours, datetime.now(UTC))
+        assert [zone.problem for zone in report.zones] == [None]
+        listed = [str(each.address) for each in report.lookups if each.state.value == "listed"]
+        assert listed == ([LISTED] if is_bad else [])
+        assert len(report.lookups) == 3
+    names = {str(each.address): each for each in report.identities}
+    assert names[LISTED].is_forward_confirmed is True
+    assert names["2001:db8:25::12"].has_ptr is False
+    transport.close()
+
+
+async def test_user_with_addresses_keeps_them() -> None:
+    mine = Reputation(addresses=[OurAddress("192.0.2.1")])
+    plan = Plan("sqlite:///x", 7, Ports(1, 2, 3, 4))
+    settings = attached(Settings(reputation=mine), plan)
+    assert settings.reputation == mine
+    assert len(settings.health.services) == 4
+    again = attached(settings, plan)
+    assert again.health == settings.health
+
+
+def test_mail_events_are_the_same_again_and_of_sample_addresses() -> None:
+    now = datetime(2026, 11, 26, 12, tzinfo=UTC)
+    lines = past(7, now).splitlines()
+    assert lines == past(7, now).splitlines()
+    assert len(lines) > 30_000
+    reader = line_reader("neutral")
+    events = [event for line in lines[:2000] + recent(7, 1, 20, now).splitlines()
+              for event in reader.read(line)]  # fmt: skip
+    assert {str(each.ip) for each in events} <= {each.address for each in ADDRESSES}
+    assert all(each.recipient_domain.endswith(".example") for each in events)
 
 
 async def test_probe_finds_the_mail_server(smtp: tuple[SmtpServer, int]) -> None:
@@ -142,6 +201,6 @@ async def test_console_hangs_up_on_what_is_no_protocol(said: bytes) -> None:
 def test_plan_travels_as_one_argument() -> None:
     for plan in (
         Plan("sqlite:///x", 7),
-        Plan("sqlite:///ü", 8, Ports(1, 2, 3), 1.5, 2.0, "/tmp/logs.json"),
+        Plan("sqlite:///ü", 8, Ports(1, 2, 3, 4), 1.5, 2.0, "/tmp/logs.json"),
     ):
         assert Plan.from_argument(plan.to_argument()) == plan

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from sqlalchemy import select
 from sqlalchemy.engine import make_url
@@ -58,12 +58,8 @@ MIGRATIONS = tuple(
 class Companion(Protocol):
     """Something that runs beside the server, such as the demo platform."""
 
-    def source(self) -> dict[str, Any]:
-        """Its entry for `[[queues.sources]]`."""
-        ...
-
-    def services(self) -> list[dict[str, Any]]:
-        """Its entries for `[[health.services]]`."""
+    def attach(self, settings: Settings) -> Settings:
+        """The settings that also watch it."""
         ...
 
     async def start(self) -> None:
@@ -161,9 +157,7 @@ async def _compose_and_close(settings: Settings) -> None:
     await compose(settings, UnopenedFacts(settings.facts)).close()
 
 
-def compose(
-    settings: Settings, facts: Facts, extra_sources: list[dict[str, Any]] | None = None
-) -> Server:
+def compose(settings: Settings, facts: Facts) -> Server:
     """Put a server together, which closes `facts` with itself.
 
     Nothing else is connected yet; to be used, its state must be migrated.
@@ -172,7 +166,7 @@ def compose(
     closing = AsyncExitStack()
     state = open_database(state_url(settings), "state")
     closing.push_async_callback(state.close)
-    engines = build_engines(settings, state_url(settings), extra_sources or [])
+    engines = build_engines(settings, state_url(settings))
     queues = QueueService(engines, Redactor(settings.queues.redact_keys))
     closing.push_async_callback(queues.close)
     samples = QueueSamples(facts, settings.queues.history_days, settings.facts.cluster)

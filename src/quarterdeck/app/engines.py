@@ -28,9 +28,7 @@ class Toolbox:
         return factory(source, decode_options(given, factory.Options, f"source {source}"), self)
 
 
-def build_engines(
-    settings: Settings, own_url: str, extra: list[dict[str, Any]]
-) -> dict[str, Engine]:
+def build_engines(settings: Settings, own_url: str) -> dict[str, Engine]:
     """An engine for each source, our own background work first; nothing is connected yet.
 
     Raises:
@@ -38,7 +36,7 @@ def build_engines(
     """
     toolbox = Toolbox()
     engines = {OWN_SOURCE: toolbox.build("sql", OWN_SOURCE, {"url": own_url})}
-    for index, entry in enumerate([*settings.queues.sources, *extra]):
+    for index, entry in enumerate(settings.queues.sources):
         name = entry.get("name")
         if not isinstance(name, str) or not name or name in engines:
             where = f"queues.sources[{index}].name"

@@ -6,11 +6,9 @@ import logging
 import signal
 import socket
 from collections.abc import Callable
-from typing import Any
 
 import uvicorn
 import uvloop
-from msgspec.structs import replace
 
 from quarterdeck.app.composition import Companion, Server, compose, data_dir, migrate_state
 from quarterdeck.config import Settings
@@ -30,10 +28,10 @@ def serve(settings: Settings, demo: Companion | None = None) -> int:
     """
     configure_logging(settings.server.log_format, settings.server.log_level)
     if demo:
-        settings = _with_services(settings, demo.services())
+        settings = demo.attach(settings)
     with DataDirLock(data_dir(settings)), _listener(settings) as listener:
         facts = open_facts(settings.facts, data_dir(settings))
-        server = compose(settings, facts, [demo.source()] if demo else [])
+        server = compose(settings, facts)
         migrate_state(settings)
         host, port = listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
@@ -43,14 +41,6 @@ def serve(settings: Settings, demo: Companion | None = None) -> int:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_run(server, settings, listener, demo))
     return 0
-
-
-def _with_services(settings: Settings, more: list[dict[str, Any]]) -> Settings:
-    """The settings that also watch these services; names that are taken stay as they are."""
-    given = settings.health.services
-    taken = {service.get("name") for service in given}
-    services = [*given, *(service for service in more if service["name"] not in taken)]
-    return replace(settings, health=replace(settings.health, services=services))
 
 
 class HttpServer(uvicorn.Server):

@@ -8,11 +8,12 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+from quarterdeck.config import Settings
+from quarterdeck.demo.attachment import attached
 from quarterdeck.demo.backlog import prepare
 from quarterdeck.demo.logs import write_address
-from quarterdeck.demo.plan import Plan, Ports, watched_services
+from quarterdeck.demo.plan import Plan, Ports
 
 log = logging.getLogger("quarterdeck.demo")
 
@@ -42,12 +43,11 @@ class DemoLauncher:
     ) -> None:
         url = f"sqlite:///{(data_dir / 'demo' / 'platform.sqlite3').absolute()}"
         log_file = (data_dir / "demo" / "logs.json").absolute()
-        self._ports = Ports.free()
         self._plan = Plan(
             url=url,
             seed=seed,
             # Who is told nothing of our doors has no neighbours, whose servers need them.
-            ports=self._ports if log_door else None,
+            ports=Ports.free() if log_door else None,
             pace=pace,
             log_file=str(log_file) if log_door else None,
         )
@@ -57,14 +57,9 @@ class DemoLauncher:
         self._stop = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
-    def source(self) -> dict[str, Any]:
-        """The `[[queues.sources]]` entry that attaches the platform's queues."""
-        return {"name": "demo", "kind": "sql", "url": self._plan.url}
-
-    def services(self) -> list[dict[str, Any]]:
-        """The `[[health.services]]` entries that watch the platform."""
-        plan = self._plan
-        return watched_services(plan.ports, plan.pace) if plan.ports else []
+    def attach(self, settings: Settings) -> Settings:
+        """The settings that also watch the platform."""
+        return attached(settings, self._plan)
 
     async def start(self) -> None:
         """Make the platform's database with its backlog, and start its processes.

@@ -17,11 +17,12 @@ class Ports:
     api: int
     smtp: int
     database: int
+    dns: int
 
     @classmethod
     def free(cls) -> "Ports":
         """Ports that nobody uses now. Held all at once, so that they differ."""
-        held = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
+        held = [socket.create_server(("127.0.0.1", 0)) for _ in range(4)]
         try:
             return cls(*(each.getsockname()[1] for each in held))
         finally:
@@ -62,29 +63,3 @@ class Plan:
     def log_path(self) -> Path | None:
         """The file that says where logs go."""
         return Path(self.log_file) if self.log_file else None
-
-
-def watched_services(ports: Ports, pace: float) -> list[dict[str, Any]]:
-    """The `[[health.services]]` entries that watch the platform, as often as it changes."""
-    here = "127.0.0.1"
-    api = {"kind": "http", "url": f"http://{here}:{ports.api}/health", "body_contains": "ok"}
-    smtp = {"kind": "smtp", "host": here, "port": ports.smtp}
-    mail = {"kind": "queue", "queue": "queue:email-sending", "source": "demo"}
-    console = f"postgresql://monitor@{here}:{ports.database}/pgbouncer"
-    database = {"kind": "postgres", "url": console, "pgbouncer": True}
-    backup = {"kind": "heartbeat", "name": BACKUP, "interval_s": 60, "grace_s": 30}
-    interval_s = max(1.0, OFTEN_S / pace)
-    often: dict[str, Any] = {"interval_s": interval_s, "timeout_s": min(2.0, 0.9 * interval_s)}
-    return [
-        {"name": API, "depends_on": [DATABASE], "probes": [api], **often},
-        {"name": SMTP, "probes": [smtp, mail], **often},
-        {"name": DATABASE, "probes": [database], **often},
-        {"name": "Nightly Backup", "probes": [backup]},
-    ]
-
-
-OFTEN_S = 5.0
-API = "API Server"
-SMTP = "SMTP Service"
-DATABASE = "OLTP Database"
-BACKUP = "sample-backup"

@@ -1,7 +1,7 @@
 """What goes wrong on the sample platform, and when: the same every ten minutes.
 
-Three episodes with quiet between them, each long enough to be seen, told and over: the mail server
-is away, the database's connections are used up, the API is slow.
+Four episodes, each long enough to be seen, told and over: the mail server is away, an address is on
+a list, the database's connections are used up, the API is slow.
 """
 
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ POOL_SIZE = 20
 SMTP_AWAY = (45.0, 110.0)
 POOL_FULL = (200.0, 280.0)
 API_SLOW = (370.0, 440.0)
+LISTED = (130.0, 330.0)
 """Seconds of a round, from and until. The first comes within a newcomer's first minute."""
 
 SLOW_S = 1.6
@@ -28,6 +29,8 @@ class Weather:
     """For a connection."""
     answer_delay_s: float
     """What the API takes longer than usual."""
+    is_listed: bool = False
+    """One of the sending addresses is on the sample list."""
 
 
 def weather_at(seconds: float) -> Weather:
@@ -40,6 +43,7 @@ def weather_at(seconds: float) -> Weather:
         connections_used=POOL_SIZE if is_full else usual,
         clients_waiting=12 if is_full else 0,
         answer_delay_s=SLOW_S if _is_within(at, API_SLOW) else 0.0,
+        is_listed=_is_within(at, LISTED),
     )
 
 
