@@ -33,7 +33,7 @@ async def test_file_holds_what_was_written(directory: ExportDirectory, packed: b
     part = await fresh(directory, packed)
     for piece in PIECES:
         await part.write(piece)
-    size = await part.sync()
+    size = await part.mark()
     await part.close()
     assert size == part.path.stat().st_size == part.size
     assert read(part.path, packed) == WHOLE
@@ -42,20 +42,20 @@ async def test_file_holds_what_was_written(directory: ExportDirectory, packed: b
 
 
 @pytest.mark.parametrize("packed", [False, True])
-async def test_file_is_continued_from_a_point_that_was_synced(
+async def test_file_is_continued_from_a_point_that_was_marked(
     directory: ExportDirectory, packed: bool
 ) -> None:
     dead = await fresh(directory, packed)
     await dead.write(PIECES[0])
-    size = await dead.sync()
+    size = await dead.mark()
     await dead.write(b"lost in the crash")
-    await dead.sync()
+    await dead.mark()
     part = PartFile(directory, directory.part("export_logs_1", "b"), packed)
     assert await part.open(dead.path, size)
     await dead.write(b"still writing, though nobody waits for it")
     for piece in PIECES[1:]:
         await part.write(piece)
-    await part.sync()
+    await part.mark()
     for each in (dead, part):
         await each.close()
     assert read(part.path, packed) == WHOLE
@@ -67,13 +67,13 @@ async def test_file_begins_anew_when_the_earlier_one_is_gone_or_short(
 ) -> None:
     short = await fresh(directory, packed=False, run="a")
     await short.write(b"ab")
-    await short.sync()
+    await short.mark()
     await short.close()
     for earlier in (short.path, directory.part("export_logs_1", "gone")):
         part = PartFile(directory, directory.part("export_logs_1", "b"), gzip=False)
         assert not await part.open(earlier, keep)
         await part.write(b"anew")
-        await part.sync()
+        await part.mark()
         await part.close()
         assert part.path.read_bytes() == b"anew"
 
@@ -91,7 +91,7 @@ async def test_rewound_file_has_forgotten_what_came_after_the_mark(
     await part.rewind(mark)
     for piece in PIECES[1:]:
         await part.write(piece)
-    assert await part.sync() == part.path.stat().st_size
+    assert await part.mark() == part.path.stat().st_size
     await part.close()
     assert read(part.path, packed) == WHOLE
 
@@ -99,7 +99,7 @@ async def test_rewound_file_has_forgotten_what_came_after_the_mark(
 async def test_empty_compressed_file_is_a_gzip_file(directory: ExportDirectory) -> None:
     part = await fresh(directory, packed=True)
     await part.write(b"")
-    await part.sync()
+    await part.mark()
     await part.close()
     assert zlib.decompress(part.path.read_bytes(), 16 + zlib.MAX_WBITS) == b""
 
@@ -110,7 +110,7 @@ async def test_failed_write_shows_at_the_next_call(directory: ExportDirectory) -
     await part.open(None, 0)
     await part.write(b"x")
     with pytest.raises(OSError, match="No space left"):
-        await part.sync()
+        await part.mark()
     await part.close()
 
 

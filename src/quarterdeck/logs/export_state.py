@@ -26,7 +26,7 @@ KEEP_ROWS = timedelta(days=30)
 """How long an export that has no file any more can still be asked about."""
 
 
-_SHOWN = [column for column in log_exports.c if column.name not in {"plan", "checkpoint"}]
+_SHOWN = [column for column in log_exports.c if column.name != "plan"]
 """Plans can be long."""
 
 
@@ -44,11 +44,16 @@ class ExportStatus(StrEnum):
 
 
 class Checkpoint(msgspec.Struct, frozen=True, array_like=True):
-    """Where a run may go on: so many bites, rows and bytes are in the file for good."""
+    """Where a run may go on: so many bites, rows and bytes are in the file.
+
+    They are as long as the machine runs (`boot`), whatever happens to the process: nothing is
+    waited for until the disk has it. Of a completed export, that this is still to be done.
+    """
 
     bites: int = 0
     rows: int = 0
     size: int = 0
+    boot: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +77,8 @@ class Export:
     expires_at: datetime | None
     run: str | None
     """The newest one; names its file."""
+    unsynced_boot: str | None
+    """Completed, but not durable yet: good as long as this run of the machine lasts."""
 
     def is_over(self, now: datetime) -> bool:
         """Whether the time of its file has come."""
@@ -160,9 +167,12 @@ class ExportRows:
             **values,
         )
 
-    async def begin(self, values: Mapping[str, Any], name: str) -> Run | None:
-        """Take an export for the run `name`; None: it is cancelled, or over."""
-        return await self._database.write(lambda c: _begin(c, values, name))
+    async def begin(self, values: Mapping[str, Any], name: str, boot: str) -> Run | None:
+        """Take an export for the run `name`; None: it is cancelled, or over.
+
+        What an earlier run of the machine has left without making it durable begins anew.
+        """
+        return await self._database.write(lambda c: _begin(c, values, name, boot))
 
     async def expire(self, now: datetime) -> None:
         """Mark completed exports whose time is over; forget old ones that have no file."""
@@ -216,17 +226,21 @@ def _add(connection: Connection, values: Mapping[str, Any]) -> None:
     connection.execute(dialect.insert(log_exports).on_conflict_do_nothing(), dict(values))
 
 
-def _begin(connection: Connection, values: Mapping[str, Any], name: str) -> Run | None:
+def _begin(connection: Connection, values: Mapping[str, Any], name: str, boot: str) -> Run | None:
     _add(connection, values)
     query = select(log_exports).where(log_exports.c.id == values["id"]).with_for_update()
     row = connection.execute(query).one()
-    if row.status not in {ExportStatus.PROCESSING, ExportStatus.FAILED}:
+    checkpoint = msgspec.convert(row.checkpoint or [], Checkpoint)
+    is_lost = row.checkpoint is not None and checkpoint.boot != boot
+    is_open = row.status in {ExportStatus.PROCESSING, ExportStatus.FAILED}
+    if not is_open and not (row.status == ExportStatus.COMPLETED and is_lost):
         return None
     change = update(log_exports).where(log_exports.c.id == row.id)
-    connection.execute(change.values(run=name, status=ExportStatus.PROCESSING.value, error=None))
+    fresh = {"run": name, "status": ExportStatus.PROCESSING.value, "error": None}
+    connection.execute(change.values(**fresh, completed_at=None, expires_at=None))
     plan = None if row.plan is None else msgspec.convert(row.plan, list[Bite])
-    checkpoint = msgspec.convert(row.checkpoint or [], Checkpoint)
-    return Run(export_of(row._asdict()), name, row.run, plan, checkpoint)
+    export = export_of({**row._asdict(), **fresh, "checkpoint": None})
+    return Run(export, name, row.run, plan, Checkpoint() if is_lost else checkpoint)
 
 
 def export_of(row: Mapping[str, Any]) -> Export:
@@ -248,4 +262,12 @@ def export_of(row: Mapping[str, Any]) -> Export:
         completed_at=row.get("completed_at"),
         expires_at=row.get("expires_at"),
         run=row.get("run"),
+        unsynced_boot=_unsynced(row),
     )
+
+
+def _unsynced(row: Mapping[str, Any]) -> str | None:
+    checkpoint = row.get("checkpoint")
+    if row["status"] != ExportStatus.COMPLETED or checkpoint is None:
+        return None
+    return msgspec.convert(checkpoint, Checkpoint).boot

@@ -6,13 +6,14 @@ owner finds in the list. A run that dies half-way is run again, and goes on from
 """
 
 import asyncio
-import errno
 import logging
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+
+import msgspec
 
 from quarterdeck.core.clock import Clock, utc_now
 from quarterdeck.core.errors import (
@@ -27,11 +28,19 @@ from quarterdeck.core.pagination import Page
 from quarterdeck.core.text import is_storable
 from quarterdeck.facts import Facts
 from quarterdeck.logs.conditions import where
-from quarterdeck.logs.export_files import ExportDirectory
+from quarterdeck.logs.export_files import ExportDirectory, boot_id
 from quarterdeck.logs.export_formats import ExportFormat, JsonShape
 from quarterdeck.logs.export_plan import newest_block
-from quarterdeck.logs.export_run import ExportRun, Superseded
-from quarterdeck.logs.export_state import Export, ExportRows, ExportStatus, Run, export_of, row_of
+from quarterdeck.logs.export_run import ExportRun, Superseded, sentence
+from quarterdeck.logs.export_state import (
+    Checkpoint,
+    Export,
+    ExportRows,
+    ExportStatus,
+    Run,
+    export_of,
+    row_of,
+)
 from quarterdeck.logs.kept_filter import to_data
 from quarterdeck.logs.model import Filter
 from quarterdeck.state import Database
@@ -49,7 +58,6 @@ SWEEP_S = 60.0
 
 _LARGEST = 2**31 - 1
 """Columns of a job's progress hold no more."""
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 log = logging.getLogger("quarterdeck.logs")
 
@@ -167,6 +175,10 @@ class LogExports:
             raise Conflict(f"This export has failed: {export.error}")
         if export.status is not ExportStatus.COMPLETED or export.run is None:
             raise NotFound(f"The file of this export is gone: it is {export.status}. Start anew.")
+        if export.unsynced_boot not in {None, boot_id()}:
+            raise Conflict(
+                "The machine lost its power when this export was made; it is made again."
+            )
         path = self._directory.finished(export, export.run)
         try:
             size = path.stat().st_size
@@ -180,8 +192,10 @@ class LogExports:
     async def run(self, context: JobContext) -> None:
         """The worker's handler."""
         job = context.job
-        run = await self._table.begin(row_of(job.id, job.payload), secrets.token_hex(4))
+        row = row_of(job.id, job.payload)
+        run = await self._table.begin(row, secrets.token_hex(4), boot_id())
         if run is None:
+            await self._make_durable(row["id"])
             return
         try:
             await self._make(run, context)
@@ -189,8 +203,8 @@ class LogExports:
             log.info("export %s: stopped, nobody waits for it", run.export.id)
         except (OSError, InvalidRequest) as error:
             # Trying again would not help. The job's end is recorded here, where it is known.
-            await self._fail(run, _sentence(error))
-            await self._work.fail(job, _sentence(error), None, retry=False)
+            await self._fail(run, sentence(error))
+            await self._work.fail(job, sentence(error), None, retry=False)
         except Exception as error:
             if job.attempt >= job.max_attempts:
                 await self._fail(run, str(error) or type(error).__name__)
@@ -228,7 +242,10 @@ class LogExports:
 
         export_run = ExportRun(self._facts, self._table, self._directory, run, report)
         rows, size = await export_run.write(context.job.payload["newest_block"])
-        now = self._clock()
+        now, boot = self._clock(), boot_id()
+        final = self._directory.finished(run.export, run.name)
+        if not boot:
+            await asyncio.to_thread(self._directory.make_durable, final)
         completed = {
             "status": ExportStatus.COMPLETED.value,
             "rows": rows,
@@ -236,11 +253,24 @@ class LogExports:
             "completed_at": now,
             "expires_at": now + self._keep,
             "plan": None,
-            "checkpoint": None,
+            # It can be had now, and is made durable before the job ends; or else made again.
+            "checkpoint": msgspec.to_builtins(Checkpoint(boot=boot)) if boot else None,
         }
         if not await self._table.change_run(run, **completed):
-            self._directory.finished(run.export, run.name).unlink(missing_ok=True)
+            final.unlink(missing_ok=True)
             raise Superseded
+        await self._make_durable(run.export.id)
+
+    async def _make_durable(self, export_id: str) -> None:
+        """Of an export that is completed, and not durable yet."""
+        export = await self._table.find(export_id, None)
+        if export is None or export.unsynced_boot is None or export.run is None:
+            return
+        path = self._directory.finished(export, export.run)
+        # Somebody may have removed it meanwhile: then there is nothing to keep.
+        with suppress(FileNotFoundError):
+            await asyncio.to_thread(self._directory.make_durable, path)
+        await self._table.change(export.id, ExportStatus.COMPLETED, checkpoint=None)
 
     async def _fail(self, run: Run, reason: str) -> None:
         failed = {"status": ExportStatus.FAILED.value, "error": reason, "checkpoint": None}
@@ -268,14 +298,3 @@ class LogExports:
         if export.status is ExportStatus.PROCESSING or export.run is None:
             return True
         return path == self._directory.finished(export, export.run)
-
-
-def _sentence(error: OSError | InvalidRequest) -> str:
-    if isinstance(error, InvalidRequest):
-        return error.message
-    if error.errno in _FULL:
-        return (
-            "The disk for exports is full. Free some space, ask for fewer lines, or for gzip; "
-            "then start anew."
-        )
-    return f"The file could not be written: {error.strerror or error}."
