@@ -202,15 +202,15 @@ async def test_key_of_a_zone_is_in_nothing_that_is_shown() -> None:
     def telling(query: dns.message.Message) -> dns.message.Message:
         if query.question[0].rdtype == 16:
             answer = dns.message.make_response(query)
-            text = '"see https://x.test/?zone=s3cret.dq.test\\009\\027[31m"'
+            text = '"see https://x.test/?zone=s3cret.dq.test&k=S3CRET\\009\\027[31m"'
             answer.answer.append(dns.rrset.from_text(query.question[0].name, 5, "IN", "TXT", text))
             return answer
         return with_records(query, "127.0.0.2")
 
-    keyed = block_list("s3cret.dq.test", id="keyed")
+    keyed = block_list("s3cret.dq.test", id="keyed", key="s3cret")
     async with chaos(dq=telling) as server:
         found = await look_up(resolver_of(server.server), keyed, BAD, NOW)
-    assert found.reason == "see https://x.test/?zone=(keyed) [31m"
+    assert found.reason == "see https://x.test/?zone=(keyed)&k=(key) [31m"
     assert "s3cret" not in repr(found)
 
 

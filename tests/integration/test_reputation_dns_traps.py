@@ -11,7 +11,6 @@ import dns.rdatatype
 import dns.rrset
 import pytest
 
-from quarterdeck.net.resolver import NameServer
 from quarterdeck.reputation.checker import Checker
 from quarterdeck.reputation.gate import check_zone
 from quarterdeck.reputation.identity import identify
@@ -336,9 +335,3 @@ async def test_names_of_an_ipv6_address() -> None:
         }
         found = await identify(resolver_of(server.server), address, None, NOW)
     assert (found.ptr, found.is_forward_confirmed, found.is_generic) == ("mta.test", True, False)
-
-
-async def test_nobody_listening_is_an_error_at_once() -> None:
-    nobody = NameServer("127.0.0.1", 9)
-    found = await look_up(resolver_of(nobody), block_list("any.test"), BAD, NOW)
-    assert found.state is AnswerState.ERROR

@@ -122,7 +122,7 @@ class Resolver:
             except dns.exception.Timeout:
                 continue
             except (OSError, dns.exception.DNSException):
-                # Nobody listens there, or what came is not DNS.
+                # The network refuses, or what came is not DNS.
                 met.rcode = "SERVFAIL"
                 continue
             if response.rcode() in _USEFUL:

@@ -5,7 +5,7 @@ nobody else. Work is made as it is done, so ten thousand addresses cost no more 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
 from ipaddress import IPv4Address
@@ -62,8 +62,8 @@ class Checker:
 
     async def lookups(
         self, addresses: Sequence[SendingAddress], zones: Sequence[ZoneHealth], now: datetime
-    ) -> AsyncIterator[Lookup]:
-        """Answers of the lists that work, as they come."""
+    ) -> AsyncGenerator[Lookup, None]:
+        """Answers of the lists that work, as they come. Who stops early closes it (`aclose`)."""
         healthy = {zone.list_id for zone in zones if zone.is_healthy}
         found: asyncio.Queue[Lookup] = asyncio.Queue(AT_ONCE)
 

@@ -162,6 +162,7 @@ def _built(entry: ListEntry, key: str, dead: Iterable[DeadZone]) -> BlockList:
         error_nets=entry.error_nets,
         delist_url=entry.delist or None,
         policy=entry.policy,
+        key=key if is_keyed else "",
     )
 
 

@@ -66,6 +66,8 @@ def _shown(texts: Sequence[str], block_list: BlockList) -> str | None:
     # Names have no case, and resolvers change it on purpose (0x20).
     zone = re.compile(re.escape(block_list.zone.rstrip(".")), re.IGNORECASE)
     text = zone.sub(f"({block_list.id})", " ".join(texts))
+    if block_list.key:
+        text = re.sub(re.escape(block_list.key), "(key)", text, flags=re.IGNORECASE)
     text = "".join(char if char.isprintable() else " " for char in text)
     return " ".join(text.split())[:LONGEST_REASON] or None
 

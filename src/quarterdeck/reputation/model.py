@@ -55,6 +55,8 @@ class BlockList:
     delist_url: str | None = None
     policy: str = ""
     """Who may ask it, and how often."""
+    key: str = field(default="", repr=False)
+    """The subscription's, to keep it out of what is shown."""
 
 
 class AnswerState(StrEnum):
@@ -213,6 +215,8 @@ class Listing:
     """The last cycle could not tell; this is what was known before."""
     counts_from: datetime | None = None
     """Before this a resolver may repeat the answer: the same word again says nothing new."""
+    recheck_at: datetime | None = None
+    """When a suspicion is asked about again; a job for it is queued."""
 
 
 @dataclass(frozen=True, slots=True)
