@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
-from pathlib import Path
 
 import pytest
 
@@ -29,11 +28,11 @@ from quarterdeck.reputation.model import (
 )
 from quarterdeck.reputation.provider import ProviderFinder
 from quarterdeck.reputation.service import ReputationParts, ReputationService
-from quarterdeck.reputation.store import QUEUE, ReputationStore
-from quarterdeck.state import Database, migrate, open_database
+from quarterdeck.reputation.settling import QUEUE
+from quarterdeck.reputation.store import ReputationStore
+from quarterdeck.state import Database, open_database
 from quarterdeck.work.store import WorkStore
 from quarterdeck.work.worker import Worker, WorkerOptions
-from servers import MIGRATIONS
 
 pytest_plugins = ("facts_fixtures",)
 
@@ -252,31 +251,6 @@ async def test_addresses_come_and_go(
         await room.remove(ONE.address)
 
 
-async def test_of_two_servers_one_queues_each_round(database: Database, database_url: str) -> None:
-    second = open_database(database_url, "state")
-    stores = [ReputationStore(each) for each in (database, second)]
-    for hour in range(0, 6, 2):
-        now = NOW + timedelta(hours=hour)
-        started = await asyncio.gather(*(each.start_round(now, TICK) for each in stores * 8))
-        assert sum(started) == 1
-        assert not await stores[0].start_round(now + timedelta(hours=1), TICK)
-    await second.close()
-
-
-async def test_rounds_never_overlap_and_a_dead_one_is_taken_over(database: Database) -> None:
-    store = ReputationStore(database)
-    later = timedelta(minutes=2)
-    assert await store.hold("a", NOW, NOW + later)
-    assert not await store.hold("b", NOW + timedelta(minutes=1), NOW + 2 * later)
-    assert await store.hold("a", NOW + timedelta(minutes=1), NOW + 2 * later)
-    assert not await store.hold("b", NOW + later, NOW + 3 * later)
-    assert await store.hold("b", NOW + 2 * later, NOW + 3 * later)
-    await store.let_go("a")
-    assert not await store.hold("c", NOW + 2 * later, NOW + 3 * later)
-    await store.let_go("b")
-    assert await store.hold("c", NOW + 2 * later, NOW + 3 * later)
-
-
 async def test_two_checks_at_once_confirm_nothing(
     database: Database, embedded_facts: Facts, world: World
 ) -> None:
@@ -284,6 +258,26 @@ async def test_two_checks_at_once_confirm_nothing(
     world.listed.add(ONE.address)
     await asyncio.gather(*(room.check(ONE.address) for _ in range(8)))
     assert await state_of(room, ONE.address) is ListingState.SUSPECT
+
+
+async def test_who_asks_while_a_check_runs_waits_for_the_same_one(
+    database: Database, embedded_facts: Facts, world: World
+) -> None:
+    room = service(database, embedded_facts, world)
+    world.gate.clear()
+    asked = [asyncio.create_task(room._rounds.check(ONE)) for _ in range(8)]
+    async with asyncio.timeout(30):
+        while not world.rounds:
+            await asyncio.sleep(0.01)
+    asked[0].cancel()
+    world.gate.set()
+    first, *found = await asyncio.gather(*asked, return_exceptions=True)
+    assert isinstance(first, asyncio.CancelledError)
+    assert found == [None] * 7
+    assert world.rounds == 1
+    assert (await room.get(ONE.address)).evidence.checked_at == world.now
+    await room.check(ONE.address)
+    assert world.rounds == 2
 
 
 async def test_work_does_the_round_and_the_recheck(
@@ -335,9 +329,3 @@ async def test_round_that_died_is_made_again(
             await asyncio.sleep(0.01)
     stop.set()
     await second
-
-
-def test_migration_can_be_run_again(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'state.sqlite3'}"
-    migrate(url, MIGRATIONS)
-    migrate(url, MIGRATIONS)

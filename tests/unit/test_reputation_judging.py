@@ -1,5 +1,6 @@
 """How listings begin, hold and end; what no sequence of unknown answers may ever do."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 
@@ -89,8 +90,37 @@ def test_rounds_lead_from_state_to_state(
 def test_suspicion_is_asked_again_after_the_ttl() -> None:
     [first] = after(L)
     assert first.changes == []
-    assert first.recheck == {ONE: NOW + timedelta(seconds=65)}
+    assert first.recheck == {NOW + timedelta(seconds=65): [ONE]}
     assert after(L, L)[-1].recheck == {}
+
+
+def test_recheck_is_planned_once_and_again_ten_minutes_after_it_could_not_tell() -> None:
+    def at(
+        seconds: float, state: AnswerState | None, before: dict[Key, Listing]
+    ) -> tuple[dict[Key, Listing], list[float]]:
+        moment = NOW + timedelta(seconds=seconds)
+        lookups = [] if state is None else [said(state, moment)]
+        found = judge(before, round_of(*lookups, at=moment), [ZEN, COP], [ONE])
+        return found.listings, [(due - NOW).total_seconds() for due in found.recheck]
+
+    first, planned = at(0, L, {})
+    assert planned == [65]
+    # Whoever asks on demand meanwhile, and however often, adds no re-check.
+    for moment, state in ((1, L), (2, AnswerState.TIMEOUT), (3, L), (4, None)):
+        first, planned = at(moment, state, first)
+        assert planned == []
+    unknown, planned = at(65, AnswerState.TIMEOUT, first)
+    assert planned == [665]
+    assert at(66, None, unknown)[1] == []
+    again, planned = at(665, None, unknown)
+    assert planned == [1265]
+    assert at(1265, L, again)[0][ONE, "zen"].state is ListingState.CONFIRMED
+
+
+def test_two_suspicions_with_different_ttls_are_both_asked_again() -> None:
+    slow = replace(said(L, of=COP), ttl_s=300)
+    found = judge({}, round_of(said(L), slow), [ZEN, COP], [ONE])
+    assert sorted(found.recheck) == [NOW + timedelta(seconds=each) for each in (65, 305)]
 
 
 def test_answer_that_a_resolver_repeats_confirms_nothing_and_ends_nothing() -> None:
@@ -201,6 +231,17 @@ def test_unknown_answers_never_list_and_never_delist(states: list[AnswerState | 
     assert state_after(L, *states) is ListingState.SUSPECT
     assert state_after(L, L, *states) is ListingState.CONFIRMED
     assert state_after(L, L, C, *states) is ListingState.CLEARING
+
+
+@given(st.lists(st.sampled_from([None, *AnswerState]), max_size=15))
+def test_every_suspicion_has_one_look_ahead_of_it(states: list[AnswerState | None]) -> None:
+    planned: list[datetime] = []
+    for number, judgement in enumerate(after(*states)):
+        at = NOW + timedelta(hours=2 * number)
+        planned = [due for due in planned if due > at] + list(judgement.recheck)
+        listing = judgement.listings.get((ONE, "zen"))
+        if listing is not None and listing.state is ListingState.SUSPECT:
+            assert planned == [listing.recheck_at]
 
 
 @given(st.lists(st.sampled_from([None, *AnswerState]), max_size=15))

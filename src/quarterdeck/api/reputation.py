@@ -52,7 +52,7 @@ async def get_reputation(reputation: ReputationService) -> Envelope[IpList]:
 async def add_address(
     request: Request[Any, Any, Any], reputation: ReputationService, data: NewAddress
 ) -> Envelope[IpItem]:
-    """Watch an address that mail is sent from. The next round asks about it; so does `check`."""
+    """Watch an address that mail is sent from. Its first check is queued with it."""
     address = SendingAddress(
         parse_address(data.ip_address), data.provider or None, data.pool or None,
         data.helo or None, "api",

@@ -41,7 +41,7 @@ from quarterdeck.queues.samples import QueueSamples
 from quarterdeck.queues.service import QueueService
 from quarterdeck.queues.stream import QueueStream
 from quarterdeck.queues.watching import QueueWatch
-from quarterdeck.reputation.store import QUEUE as REPUTATION_QUEUE
+from quarterdeck.reputation.settling import QUEUE as REPUTATION_QUEUE
 from quarterdeck.state import Database, migrate, open_database
 from quarterdeck.work.store import WorkStore
 from quarterdeck.work.worker import Worker, WorkerOptions

@@ -1,7 +1,8 @@
 """What is believed after a round of look-ups: listings that begin, hold, are doubted and end. Pure.
 
 - The first time that a list says so is a suspicion: shown, alerting nobody. It is asked again once
-  the resolver may no longer repeat the answer (TTL and five seconds): that confirms it.
+  the resolver may no longer repeat the answer (TTL and five seconds): that confirms it. If that
+  cannot tell, again ten minutes later, and so on.
 - A confirmed listing ends with the second round in a row that finds the address clean.
 - What is no verdict changes nothing: the listing stays, marked stale.
 - A list that newly lists more than half of our addresses at once, and three at least, is
@@ -28,6 +29,8 @@ from quarterdeck.reputation.model import (
 AFTER_TTL = timedelta(seconds=5)
 LONGEST_TTL = timedelta(hours=1)
 """A list whose answers may be repeated for longer is asked again then all the same."""
+ASK_AGAIN = timedelta(minutes=10)
+"""After a re-check that could not tell. At once would be a loop that a list bans us for."""
 
 FEWEST_TO_DISTRUST = 3
 
@@ -58,8 +61,8 @@ class Judgement:
     """Listings that became believed, or stopped being."""
     coverage: dict[Address, Coverage] = field(default_factory=dict)
     """Of the addresses that were looked up."""
-    recheck: dict[Address, datetime] = field(default_factory=dict)
-    """Addresses with a suspicion, and when to ask again."""
+    recheck: dict[datetime, list[Address]] = field(default_factory=dict)
+    """When to ask again about addresses with a suspicion; what is queued already is left out."""
 
 
 def judge(
@@ -137,6 +140,7 @@ def _next(
         delist_url=block_list.delist_url,
         weight=max(block_list.codes[code].weight for code in lookup.codes),
         counts_from=counts_from,
+        recheck_at=before.recheck_at if before and before.state is state else None,
     )
 
 
@@ -184,13 +188,23 @@ def _note(
     at: datetime,
 ) -> None:
     if after is not None:
-        judged.listings[key] = after
-        if after.state is ListingState.SUSPECT and after.counts_from is not None:
-            due = max(after.counts_from, at)
-            judged.recheck[key[0]] = min(due, judged.recheck.get(key[0], due))
+        judged.listings[key] = _ask_again(judged, key[0], after, at)
     was, now = (each is not None and each.state in BELIEVED for each in (before, after))
     if was != now:
         judged.changes.append(ListingChange(key[0], before, after))
+
+
+def _ask_again(judged: Judgement, address: Address, listing: Listing, at: datetime) -> Listing:
+    """Plan the next look at a suspicion, unless one is planned."""
+    is_planned = listing.recheck_at is not None and listing.recheck_at > at
+    if listing.state is not ListingState.SUSPECT or is_planned:
+        return listing
+    counts_from = listing.counts_from
+    due = counts_from if counts_from is not None and counts_from > at else at + ASK_AGAIN
+    judged.recheck.setdefault(due, [])
+    if address not in judged.recheck[due]:
+        judged.recheck[due].append(address)
+    return replace(listing, recheck_at=due)
 
 
 def _coverage(

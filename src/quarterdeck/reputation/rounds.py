@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from quarterdeck.core.clock import Clock
 from quarterdeck.core.errors import SourceUnavailable
 from quarterdeck.reputation.judging import Judgement
-from quarterdeck.reputation.model import CheckReport, SendingAddress
+from quarterdeck.reputation.model import Address, CheckReport, SendingAddress
 from quarterdeck.reputation.ports import Looker
 from quarterdeck.reputation.store import ReputationStore
 from quarterdeck.work.worker import JobContext
@@ -24,6 +24,8 @@ HELD_S = 120.0
 BATCH = 200
 """Addresses that are looked up together; a round tells after each that it is alive."""
 TIDY_S = 3600.0
+UNNAMED = timedelta(days=1)
+"""An address that no server has asked about for so long, and that is not ours, is forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,22 +54,35 @@ class Rounds:
         self._clock = clock
         self._addresses = addresses
         self._finished = finished
+        self._checks: dict[Address, asyncio.Task[None]] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
         """See that rounds are queued when they are due, until `stop` is set."""
         tidy_at, clock = 0.0, asyncio.get_running_loop().time
+        is_first = True
         while not stop.is_set():
             try:
-                if await self._addresses():
-                    await self._store.start_round(self._clock(), self._pace.interval)
+                await self._start(is_first)
+                is_first = False
                 if clock() >= tidy_at:
-                    await self._store.forget_past(self._clock() - self._pace.retention)
+                    await self._tidy()
                     tidy_at = clock() + TIDY_S
             except SourceUnavailable as error:
                 log.warning("rounds of look-ups wait: %s", error.message)
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_S):
                     await stop.wait()
+        await asyncio.gather(*self._checks.values(), return_exceptions=True)
+
+    async def check(self, address: SendingAddress) -> None:
+        """Make a round about one address; whoever asks meanwhile waits for the same one."""
+        running = self._checks.get(address.address)
+        if running is None:
+            running = asyncio.create_task(self.make([address], is_whole=False))
+            self._checks[address.address] = running
+            running.add_done_callback(lambda _: self._checks.pop(address.address))
+        # Whoever asked first may hang up; the others still want to know.
+        await asyncio.shield(running)
 
     async def run_job(self, context: JobContext) -> None:
         """A round about all addresses, or a re-check of those that the job names."""
@@ -101,13 +116,26 @@ class Rounds:
                 await self._hold(holder)
         if report is None:
             return
-        plain = [each.address for each in addresses]
-        judged = await self._store.settle(plain, report, self._looker.lists, is_whole=is_whole)
+        judged = await self._store.settle(addresses, report, self._looker.lists, is_whole=is_whole)
         _tell(judged)
         for zone in report.zones:
             if not zone.is_healthy:
                 log.warning("the list '%s' cannot be used: %s", zone.list_id, zone.problem)
         await self._finished(addresses, now)
+
+    async def _start(self, is_first: bool) -> None:
+        """Queue what is due; after a start also addresses that are new in the settings."""
+        addresses, now = await self._addresses(), self._clock()
+        if not addresses:
+            return
+        is_started = await self._store.start_round(now, self._pace.interval)
+        if is_first and not is_started:
+            await self._store.start_first_checks(addresses, now)
+
+    async def _tidy(self) -> None:
+        now = self._clock()
+        await self._store.forget_past(now - self._pace.retention)
+        await self._store.forget_others(await self._addresses(), now - UNNAMED)
 
     async def _hold(self, holder: str) -> bool:
         now = self._clock()

@@ -107,9 +107,10 @@ class ReputationService:
         await self._known(address)
         since = now - timedelta(days=days)
         standing = await self._store.standing(since)
-        listings = [each for each in standing.past if each.address == address]
-        current = [each for key, each in standing.listings.items() if key[0] == address]
-        listings += [PastListing(address, each, now) for each in believed(current)]
+        current = believed(standing.listings.get(address, ()))
+        listings = [
+            *standing.past.get(address, ()), *(PastListing(each, now) for each in current)
+        ]  # fmt: skip
         scores = await self._parts.history.scores(address, since, now)
         return IpHistory(address, since, now, scores, listings)
 
@@ -121,7 +122,7 @@ class ReputationService:
     # Being told
 
     async def add(self, address: SendingAddress, by: str) -> IpReputation:
-        """Watch an address; its first round comes with the next one, or on demand.
+        """Watch an address; its first check is queued with it.
 
         Raises:
             Conflict: it is watched already.
@@ -143,17 +144,17 @@ class ReputationService:
                 f"The address {address} is in the settings ([reputation] addresses); take it "
                 "out there."
             )
-        if not await self._store.remove(address):
+        if not await self._store.remove(address, self._clock()):
             raise _unknown(address)
 
     async def check(self, address: Address) -> IpReputation:
-        """Ask all lists about an address now.
+        """Ask all lists about an address now; who asks at once shares one check.
 
         Raises:
             NotFound: it is not one of ours.
         """
         wanted = await self._known(address)
-        await self._rounds.make([wanted], is_whole=False)
+        await self._rounds.check(wanted)
         return await self.get(address)
 
     def subscribe(self, listener: Callable[[], None]) -> None:
@@ -236,8 +237,8 @@ class ReputationService:
         return Evidence(
             address=wanted,
             provider=self._parts.finder.find(wanted, identity),
-            listings=[each for key, each in standing.listings.items() if key[0] == address],
-            past=[(each.listing, each.until) for each in standing.past if each.address == address],
+            listings=standing.listings.get(address, ()),
+            past=[(each.listing, each.until) for each in standing.past.get(address, ())],
             checked_at=check.at if check else None,
             coverage=check.coverage if check else NEVER,
             identity=identity,
