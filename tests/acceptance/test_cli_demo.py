@@ -104,6 +104,10 @@ def test_every_state_is_seen_within_a_minute(
     demo: DemoProcess, cli: Callable[..., "subprocess.CompletedProcess[str]"]
 ) -> None:
     token, url = demo.announced
+    # Nothing was looked at before it was there.
+    assert not [line for line in demo.log_lines if line["level"] != "INFO"]
+    health = demo.call("GET", "/infrastructure/health", token=token).data["services"]
+    assert "fail" not in {probe["outcome"] for each in health for probe in each["probes"]}
     assert url == f"http://127.0.0.1:{demo.port}/api/v1/platform/system/queues"
     names = {queue["name"] for queue in demo.call("GET", "/queues", token=token).data["queues"]}
     assert {

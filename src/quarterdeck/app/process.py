@@ -5,7 +5,7 @@ import gc
 import logging
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import uvicorn
 import uvloop
@@ -44,21 +44,27 @@ def serve(settings: Settings, demo: Companion | None = None) -> int:
 
 
 class HttpServer(uvicorn.Server):
-    """uvicorn waits for all answers before it ends; those without an end are ended first."""
+    """uvicorn waits for all answers before it ends; `take_leave` runs before, while it answers."""
 
-    def __init__(self, config: uvicorn.Config, end_streams: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, take_leave: Callable[[], Awaitable[None]]) -> None:
         super().__init__(config)
-        self._end_streams = end_streams
+        self._take_leave = take_leave
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """See `uvicorn.Server`."""
-        self._end_streams()
+        await self._take_leave()
         await super().shutdown(sockets)
 
 
 async def _run(
     server: Server, settings: Settings, listener: socket.socket, demo: Companion | None
 ) -> None:
+    async def take_leave() -> None:
+        # First the demo, whose processes send their last lines here; without a server they wait.
+        if demo:
+            await demo.stop()
+        server.end_streams()
+
     http = HttpServer(
         uvicorn.Config(
             server.application,
@@ -69,22 +75,25 @@ async def _run(
             proxy_headers=False,
             timeout_graceful_shutdown=settings.server.shutdown_grace_s,
         ),
-        server.end_streams,
+        take_leave,
     )
     _end_gently(http)
     stop = asyncio.Event()
     await server.open()
-    working = asyncio.create_task(server.run(stop))
+    working = None
     try:
         if demo:
+            # Before anything looks at it: what is not there yet would be told as a trouble.
             await demo.start()
+        working = asyncio.create_task(server.run(stop))
         await http.serve(sockets=[listener])
     finally:
         log.info("stopping: what runs is finished first")
         stop.set()
         if demo:
             await demo.stop()
-        await _finished(working, settings.server.shutdown_grace_s)
+        if working is not None:
+            await _finished(working, settings.server.shutdown_grace_s)
         await server.close()
 
 

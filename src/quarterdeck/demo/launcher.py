@@ -19,6 +19,8 @@ log = logging.getLogger("quarterdeck.demo")
 
 PROCESSES = ("neighbours", "producer", "mailer", "analyst")
 STOP_GRACE_S = 8.0
+UP_WITHIN_S = 15.0
+LOOK_S = 0.05
 FIRST_BACKOFF_S = 0.5
 LONGEST_BACKOFF_S = 30.0
 SETTLED_AFTER_S = 60.0
@@ -80,10 +82,22 @@ class DemoLauncher:
             command = (sys.executable, "-m", f"quarterdeck.demo.{name}", plan.to_argument())
             self._tasks.append(asyncio.create_task(Child(name, command, self._stop).keep_running()))
         try:
+            await self._until_neighbours_listen()
             await self._announce()
         except BaseException:
             await self.stop()
             raise
+
+    async def _until_neighbours_listen(self) -> None:
+        """Who looks at them sooner finds them down. One that never comes is looked at, too."""
+        ports = self._plan.ports
+        if ports is None:
+            return
+        end = time.monotonic() + UP_WITHIN_S
+        # The API is the last of them to listen.
+        while not (self._stop.is_set() or time.monotonic() > end or await _is_open(ports.api)):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), LOOK_S)
 
     async def stop(self) -> None:
         """End the processes; running jobs may finish for `STOP_GRACE_S`. Safe to repeat."""
@@ -153,6 +167,15 @@ class Child:
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stop.wait(), seconds)
+
+
+async def _is_open(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
 
 
 async def _tail(stream: asyncio.StreamReader | None) -> str:
