@@ -26,7 +26,7 @@ endif
 READY_TO_RUN := .venv/.ready-to-run
 READY_TO_TEST := .venv/.ready-to-test
 
-.PHONY: help run test check bench openapi format clean system-packages
+.PHONY: help run test check bench openapi engine-table format clean system-packages
 .PHONY: check-format check-lint check-types check-contracts check-unit
 
 help: ## List the verbs.
@@ -50,6 +50,9 @@ bench: system-packages $(READY_TO_TEST) ## Measure; each benchmark prints a tabl
 openapi: $(READY_TO_TEST) ## Write docs/openapi.json anew.
 	@$(IN_ENV) python -c "import sys; from quarterdeck.api.application import openapi_document; \
 	  sys.stdout.buffer.write(openapi_document())" > docs/openapi.json
+
+engine-table: $(READY_TO_TEST) ## Write the README's table of engines anew.
+	@$(IN_ENV) python scripts/engine_table.py
 
 format: $(READY_TO_TEST) ## Rewrite the code in the house style.
 	@$(IN_ENV) ruff check --quiet --fix-only .

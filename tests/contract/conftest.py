@@ -8,6 +8,7 @@ import pytest
 from contract.foreign_harness import open_foreign
 from contract.harness import EngineHarness, HarnessFactory
 from contract.hybrid_harness import open_hybrid
+from contract.procrastinate_harness import open_procrastinate
 from contract.sql_harness import open_postgres, open_sqlite
 
 HARNESSES: dict[str, HarnessFactory] = {
@@ -15,6 +16,7 @@ HARNESSES: dict[str, HarnessFactory] = {
     "postgresql": open_postgres,
     "postgresql-foreign-columns": open_foreign,
     "hybrid": open_hybrid,
+    "procrastinate": open_procrastinate,
 }
 
 

@@ -32,6 +32,10 @@ class Outcome(StrEnum):
     """Runs until `release()`."""
 
 
+class NameRefused(Exception):
+    """The engine's own producer takes no queue of this name, so no such queue can exist."""
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """One start of a job by a worker. `attempt` counts from 1."""
@@ -53,7 +57,11 @@ class EngineHarness(Protocol):
         priority: int = 100,
         outcome: Outcome = Outcome.OK,
     ) -> JobRef:
-        """One job as a producer would write it; `queue_name` is the bare name, without `queue:`."""
+        """One job as a producer would write it; `queue_name` is the bare name, without `queue:`.
+
+        Raises:
+            NameRefused: the producer's library does not take this name.
+        """
         ...
 
     async def enqueue_many(

@@ -3,8 +3,11 @@
 from collections import Counter
 from collections.abc import Sequence
 
+import pytest
+
 from contract.harness import EngineHarness, Run, eventually
-from quarterdeck.queues.model import Job, JobRef, JobState, QueueRef, QueueStats
+from quarterdeck.core.errors import Unsupported
+from quarterdeck.queues.model import Job, JobRef, JobState, PauseSupport, QueueRef, QueueStats
 
 
 async def find(harness: EngineHarness, name: str) -> QueueRef:
@@ -26,6 +29,17 @@ async def get_job(harness: EngineHarness, ref: JobRef) -> Job:
     job = await harness.engine.find_job(ref)
     assert job is not None, ref
     return job
+
+
+async def can_pause(harness: EngineHarness, name: str) -> bool:
+    """Whether this queue can be paused; an engine that says it cannot must refuse to."""
+    queue = await find(harness, name)
+    if harness.engine.capabilities(queue).pause is not PauseSupport.NONE:
+        return True
+    for change in (harness.engine.pause, harness.engine.resume):
+        with pytest.raises(Unsupported):
+            await change(queue)
+    return False
 
 
 async def until_state(harness: EngineHarness, state: JobState, refs: Sequence[JobRef]) -> None:

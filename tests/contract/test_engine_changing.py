@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from contract.harness import EngineHarness, Outcome
+from contract.harness import EngineHarness, Outcome, eventually
 from contract.questions import find, get_job, runs_of, stats_of, until_state
 from quarterdeck.core.clock import utc_now
 from quarterdeck.core.errors import Conflict, NotFound
@@ -12,6 +12,7 @@ from quarterdeck.queues.model import (
     AttemptsReset,
     BulkAction,
     DeleteOutcome,
+    DeleteSupport,
     JobRef,
     JobState,
     QueueRef,
@@ -84,10 +85,26 @@ async def test_deleted_job_is_gone_and_never_runs(harness: EngineHarness) -> Non
     assert set(runs_of(harness.runs())) == {ref.id for ref in refs[1::2]}
 
 
-async def test_running_job_cannot_be_deleted_and_finishes(harness: EngineHarness) -> None:
+async def cancels(harness: EngineHarness) -> bool:
+    capabilities = harness.engine.capabilities(await find(harness, "queue:mail"))
+    return capabilities.delete[JobState.ACTIVE] is DeleteSupport.CANCEL
+
+
+async def is_not_active(harness: EngineHarness, ref: JobRef) -> bool:
+    job = await harness.engine.find_job(ref)
+    return job is None or job.state is not JobState.ACTIVE
+
+
+async def test_running_job_is_cancelled_or_cannot_be_deleted_and_finishes(
+    harness: EngineHarness,
+) -> None:
     ref = await harness.enqueue("mail", outcome=Outcome.HOLD)
     async with harness.workers("mail"):
         await until_state(harness, JobState.ACTIVE, [ref])
+        if await cancels(harness):
+            assert await harness.engine.delete(ref) is DeleteOutcome.CANCEL_REQUESTED
+            await eventually(lambda: is_not_active(harness, ref))
+            return
         with pytest.raises(Conflict, match="unning jobs cannot be deleted"):
             await harness.engine.delete(ref)
         assert (await get_job(harness, ref)).state is JobState.ACTIVE

@@ -2,6 +2,7 @@
 
 import os
 import re
+import runpy
 import subprocess
 import tomllib
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 import quarterdeck
 from quarterdeck import config
+from quarterdeck.queues.adapters import ENGINES, engine_factory
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = ROOT / "docs" / "settings.md"
@@ -150,3 +152,21 @@ def test_license_is_the_whole_apache_license() -> None:
     text = (ROOT / "LICENSE").read_text()
     assert "Apache License" in text
     assert "END OF TERMS AND CONDITIONS" in text
+
+
+def test_table_of_engines_is_what_they_say_of_themselves() -> None:
+    written = runpy.run_path(str(ROOT / "scripts" / "engine_table.py"))
+    assert written["table"]() in (ROOT / "README.md").read_text(), "run `make engine-table`"
+
+
+def test_every_engine_is_described() -> None:
+    text = (ROOT / "docs" / "engines.md").read_text()
+    assert re.findall(r"^## (.*)$", text, re.MULTILINE) == list(ENGINES)
+
+
+def test_every_example_of_an_engine_is_taken() -> None:
+    text = (ROOT / "docs" / "engines.md").read_text()
+    for example in re.findall(r"```toml\n(.*?)```", text, re.DOTALL):
+        (source,) = tomllib.loads(example)["queues"]["sources"]
+        options = msgspec.convert(source, engine_factory(source["kind"]).Options)
+        assert options.name == source["name"]

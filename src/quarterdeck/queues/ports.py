@@ -166,6 +166,8 @@ class EngineFactory(Protocol):
     """How the registry calls an adapter: source name, its decoded options, the toolbox."""
 
     Options: type[Any]
+    documented: Capabilities
+    """What can be done with a queue as the engine's own library makes it."""
 
     def __call__(self, source: str, options: Any, toolbox: Toolbox) -> Engine:
         """Build the engine. Connects to nothing yet."""

@@ -8,9 +8,10 @@ from quarterdeck.queues.ports import EngineFactory
 ENGINES = {
     "sql": "quarterdeck.queues.adapters.sql:SqlEngine",
     "hybrid": "quarterdeck.queues.adapters.hybrid:HybridEngine",
+    "procrastinate": "quarterdeck.queues.adapters.procrastinate:ProcrastinateEngine",
 }
 
-EXTRAS = {"hybrid": "redis"}
+EXTRAS = {"hybrid": "redis", "procrastinate": "procrastinate"}
 """The extra of the package that holds an engine's driver, where it needs one."""
 
 

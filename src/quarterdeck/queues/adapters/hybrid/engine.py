@@ -9,6 +9,7 @@ from quarterdeck.core.clock import Clock, utc_now
 from quarterdeck.core.errors import Conflict, NotFound
 from quarterdeck.core.pagination import Page
 from quarterdeck.queues.adapters.hybrid import options as settings
+from quarterdeck.queues.adapters.hybrid.abilities import DOCUMENTED, completed_by_lists
 from quarterdeck.queues.adapters.hybrid.drift import DriftWatch
 from quarterdeck.queues.adapters.hybrid.keys import BANDS, Band
 from quarterdeck.queues.adapters.hybrid.lists import Moved, RedisLists, Taken
@@ -24,7 +25,6 @@ from quarterdeck.queues.model import (
     JobState,
     PauseResult,
     PauseScope,
-    PauseSupport,
     QueueRef,
     QueueStats,
     RetryResult,
@@ -35,18 +35,13 @@ BATCH = 500
 TRIES = 4
 """A job may change its state between our look and our change; then we look again."""
 
-NOTES = (
-    "Pausing stops the migrator for this band and sets the band's Redis list aside. Jobs that a "
-    "producer pushes into Redis by itself afterwards are still taken, and are warned of.",
-    "Deleting a job that waits in Redis searches its list: the cost grows with the list.",
-)
-
 
 class HybridEngine:
     """Rows in PostgreSQL, waiting jobs in PostgreSQL or Redis."""
 
     kind = "hybrid"
     Options = settings.Options
+    documented = DOCUMENTED
 
     def __init__(
         self,
@@ -80,10 +75,7 @@ class HybridEngine:
 
     def capabilities(self, queue: QueueRef) -> Capabilities:
         """See `ports.QueueReader`: those of the rows, with a pause that reaches into Redis."""
-        rows = self._engine.capabilities(queue)
-        if rows.pause is PauseSupport.NONE:
-            return rows
-        return replace(rows, pause=PauseSupport.COMPOSITE, notes=[*rows.notes, *NOTES])
+        return completed_by_lists(self._engine.capabilities(queue))
 
     async def list_jobs(
         self,

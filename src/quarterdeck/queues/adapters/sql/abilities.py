@@ -22,7 +22,7 @@ from quarterdeck.queues.model import (
     TotalSupport,
 )
 
-_DOCUMENTED = Capabilities(
+DOCUMENTED = Capabilities(
     completed_last_hour=Provenance.EXACT,
     total=TotalSupport.EXACT,
     pause=PauseSupport.NATIVE,
@@ -41,11 +41,7 @@ _DOCUMENTED = Capabilities(
     payload=PayloadSupport.JSON,
     id_scope=IdScope.DATABASE,
 )
-
-
-def documented_abilities() -> Capabilities:
-    """What the documented tables can do."""
-    return _DOCUMENTED
+"""What the documented tables can do."""
 
 
 def abilities(tables: JobTables) -> Capabilities:
@@ -57,7 +53,7 @@ def abilities(tables: JobTables) -> Capabilities:
     if "last_error_message" in columns:
         error = ErrorSupport.TRACE if "last_error_trace" in columns else ErrorSupport.MESSAGE
     return replace(
-        _DOCUMENTED,
+        DOCUMENTED,
         completed_last_hour=Provenance.EXACT if is_counted else last_hour(tables),
         total=TotalSupport.EXACT if is_counted else TotalSupport.CAPPED,
         pause=PauseSupport.NATIVE if scope else PauseSupport.NONE,

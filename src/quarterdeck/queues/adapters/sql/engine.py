@@ -14,7 +14,7 @@ from quarterdeck.core.clock import Clock, utc_now
 from quarterdeck.core.errors import Conflict, NotFound, SourceUnavailable, Unsupported
 from quarterdeck.core.pagination import Page
 from quarterdeck.queues.adapters.sql import options as settings
-from quarterdeck.queues.adapters.sql.abilities import abilities, documented_abilities
+from quarterdeck.queues.adapters.sql.abilities import DOCUMENTED, abilities
 from quarterdeck.queues.adapters.sql.changing import (
     FailedUntil,
     change_batch,
@@ -57,6 +57,7 @@ class SqlEngine:
 
     kind = "sql"
     Options = settings.Options
+    documented = DOCUMENTED
 
     def __init__(
         self,
@@ -94,7 +95,7 @@ class SqlEngine:
 
     def capabilities(self, queue: QueueRef) -> Capabilities:
         """See `QueueReader`. Until the tables were seen: what the documented ones can do."""
-        return abilities(self._tables) if self._tables else documented_abilities()
+        return abilities(self._tables) if self._tables else DOCUMENTED
 
     async def list_jobs(
         self,
