@@ -180,8 +180,10 @@ async def chaos(**behaviours: Answering) -> AsyncIterator[Chaos]:
     transport, protocol = await loop.create_datagram_endpoint(
         lambda: Chaos(named), local_addr=("127.0.0.1", 0)
     )
-    yield protocol
-    transport.close()
+    try:
+        yield protocol
+    finally:
+        transport.close()
 
 
 def refused(query: dns.message.Message) -> dns.message.Message:

@@ -1,8 +1,9 @@
 """One question over real sockets: what each way of answering becomes, and that time is kept."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import errno
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import dns.flags
 import dns.message
@@ -11,7 +12,16 @@ import pytest
 
 from quarterdeck.core.errors import ConfigError
 from quarterdeck.net.resolver import Answer, NameServer, Resolver
-from reputation_world import chaos, nothing, resolver_of, servfail, silent, with_records
+from reputation_world import (
+    Answering,
+    Chaos,
+    chaos,
+    nothing,
+    resolver_of,
+    servfail,
+    silent,
+    with_records,
+)
 
 NAME = "2.0.0.127.any.test."
 Wire = Callable[[bytes], bytes]
@@ -86,6 +96,26 @@ async def test_names_are_asked_from_the_root_down_whatever_the_system_searches()
     assert server.asked == [NAME]
 
 
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def beside_tcp(serve: Serve, **behaviours: Answering) -> AsyncIterator[Chaos]:
+    """One port for both: that of the datagrams may be another program's for streams."""
+    async with AsyncExitStack() as stack:
+        while True:
+            server = await stack.enter_async_context(chaos(**behaviours))
+            try:
+                tcp = await asyncio.start_server(serve, "127.0.0.1", server.port)
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+                continue  # the taken port stays ours, so the next one is another
+            async with tcp:
+                yield server
+            return
+
+
 async def test_what_does_not_fit_into_a_datagram_is_asked_for_over_tcp() -> None:
     many = [f"127.0.1.{number}" for number in range(1, 201)]
 
@@ -102,10 +132,8 @@ async def test_what_does_not_fit_into_a_datagram_is_asked_for_over_tcp() -> None
         answer.flags |= dns.flags.TC
         return answer
 
-    async with chaos(any=truncated) as server:
-        tcp = await asyncio.start_server(serve, "127.0.0.1", server.port)
-        async with tcp:
-            answer = await resolver_of(server.server).ask(NAME, "A")
+    async with beside_tcp(serve, any=truncated) as server:
+        answer = await resolver_of(server.server).ask(NAME, "A")
     assert answer.rcode == "NOERROR"
     assert sorted(answer.records) == sorted(many)
 
