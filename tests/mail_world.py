@@ -17,6 +17,8 @@ import servers
 
 ROOT = Path(__file__).parents[1]
 SENDING = "127.0.0.7"
+OTHERS = "127.0.0.9"
+"""Where the sink is; 127.0.0.1 is a filter's place."""
 LETTER = "Subject: sample\n\nA letter.\n"
 
 
@@ -26,20 +28,23 @@ class _Answers:
     async def handle_RCPT(self, _server: Any, _session: Any, envelope: Any, to: str, _: Any) -> str:  # noqa: N802 - aiosmtpd calls it so
         if to.startswith("bad"):
             return "550 5.1.1 no such user"
+        if to.startswith("gone"):
+            return "550 who is that?"
         if to.startswith("later"):
             return "450 4.2.0 greylisted"
         envelope.rcpt_tos.append(to)
         return "250 2.1.5 ok"
 
-    async def handle_DATA(self, *_: Any) -> str:  # noqa: N802 - the same
-        return "250 2.0.0 taken"
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802 - the same
+        is_spam = any(each.startswith("spam") for each in envelope.rcpt_tos)
+        return "550 no spam, please" if is_spam else "250 2.0.0 taken"
 
 
 @contextmanager
 def sink() -> Iterator[int]:
     """An SMTP server; gives its port."""
     port = servers.free_port()
-    controller = Controller(_Answers(), hostname="127.0.0.1", port=port)
+    controller = Controller(_Answers(), hostname=OTHERS, port=port)
     controller.start()
     try:
         yield port
@@ -66,9 +71,9 @@ inet_protocols = ipv4
 mydestination =
 myhostname = mta.sender.test
 mynetworks = 127.0.0.0/8
-relayhost = [127.0.0.1]:{sink}
+relayhost = [{others}]:{sink}
 default_transport = out7
-transport_maps = inline:{{ {{ bulk.test = bulk:[127.0.0.1]:{sink} }} }}
+transport_maps = inline:{{ {{ bulk.test = bulk:[{others}]:{sink} }} }}
 smtp_tls_security_level = none
 smtpd_peername_lookup = no
 """
@@ -102,7 +107,8 @@ def postfix(sink_port: int) -> Iterator[tuple[int, Path]]:
         for name in ("conf", "spool", "data"):
             (directory / name).mkdir()
         shutil.chown(directory / "data", "postfix")
-        given = {"at": directory, "sink": sink_port, "port": port, "sending": SENDING}
+        given = {"at": directory, "sink": sink_port, "port": port}
+        given |= {"sending": SENDING, "others": OTHERS}
         (directory / "conf" / "main.cf").write_text(MAIN_CF.format(**given))
         (directory / "conf" / "master.cf").write_text(MASTER_CF.format(**given))
         command = [servers.program("postfix"), "-c", str(directory / "conf")]
@@ -130,7 +136,7 @@ log_selector = +incoming_interface +outgoing_interface
 begin routers
 r:
   driver = manualroute
-  route_list = * 127.0.0.1
+  route_list = * {others}
   self = send
   transport = t
 begin transports
@@ -156,7 +162,8 @@ def exim(sink_port: int) -> Iterator[tuple[list[str], Path]]:
         for name in ("spool", "log"):
             (directory / name).mkdir()
             shutil.chown(directory / name, "Debian-exim")
-        given = {"at": directory, "sink": sink_port, "sending": SENDING, "program": program}
+        given = {"at": directory, "sink": sink_port, "program": program}
+        given |= {"sending": SENDING, "others": OTHERS}
         (directory / "exim.conf").write_text(EXIM.format(**given))
         yield [str(program), "-C", str(directory / "exim.conf"), "-odf"], directory / "log/mainlog"
 

@@ -12,7 +12,7 @@ import pytest
 from acceptance.server_process import ServerProcess, wait_until
 from quarterdeck.core.clock import iso_z, utc_now
 from reputation_world import SOA, Rbldnsd, rbldnsd
-from unit.test_mail_hooks import Sendgrid
+from unit.test_mail_hooks import Sendgrid, mailgun
 
 ZEN = SOA + ":127.0.0.2:https://check.test/query/ip/$\n127.0.0.2\n"
 COP = SOA + ":127.0.0.2:reported\n127.0.0.2\n"
@@ -214,7 +214,7 @@ def test_mail_events_make_the_volume_and_the_rates(server: ServerProcess) -> Non
     body = "\n".join(map(json.dumps, [*lines, *lines])).encode() + b'\n{"ts": 1}\n\nx\n'
     receipt = server.post("/mail-events", role="ingest", body=gzip.compress(body), headers=GZIP)
     assert (receipt.data["accepted"], receipt.data["rejected"]) == (42, 2)
-    assert [each["line"] for each in receipt.data["rejections"]] == [43, 44]
+    assert [each["line"] for each in receipt.data["rejections"]] == [43, 45]
     wait_until(lambda: ip(server, "192.0.2.67")["daily_volume"] == 20, 60)
     mail = ip(server, "192.0.2.67")["mail"]
     assert (mail["attempted"], mail["hard_bounces"], mail["complaints"]) == (21, 1, 0)
@@ -249,6 +249,12 @@ def test_provider_needs_no_token_and_a_signature(server: ServerProcess) -> None:
     assert refused.status == 401
     assert "signature" in refused.error["message"]
     assert server.call("POST", hook, body=body, headers=JSON).status == 401
+    unset = server.call("POST", "/mail-events/hooks/mailgun", body=mailgun(""), headers=JSON)
+    assert unset.status == 401
+    assert "reputation.mailgun_key" in unset.error["message"]
+    for name in ("mailgun", "ses"):
+        none = server.call("POST", f"/mail-events/hooks/{name}", body=b'{"\xff', headers=JSON)
+        assert none.status == 400
     assert server.call("POST", "/mail-events/hooks/none", body=body, headers=JSON).status == 404
     # Nothing else is open beside it.
     assert server.call("POST", "/mail-events", body=body, headers=JSON).status == 401

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from ipaddress import ip_address
 from statistics import median
+from typing import Any
 
 import pytest
 
@@ -69,6 +70,36 @@ async def test_event_that_is_sent_again_counts_once(facts: Facts) -> None:
         await mail.take([once, replace(once, at=once.at + timedelta(seconds=1)), event(D, 2)])
     rates = (await mail.rates([A], NOW))[A.address]
     assert (rates.accepted_24h, rates.attempted_7d) == (2, 2)
+
+
+async def test_hidden_recipients_are_told_apart_by_their_domain(facts: Facts) -> None:
+    rates = await counted(
+        facts,
+        event(D, recipient=""), event(D, recipient=""),
+        event(D, recipient="", recipient_domain="y.test"),
+        event(C, recipient="", recipient_domain=""), event(D, 9, recipient_domain=""),
+    )  # fmt: skip
+    assert (rates.accepted_24h, rates.attempted_7d, rates.complaints_7d) == (3, 3, 1)
+    assert rates.complainable_7d == 0  # nothing says which domain complained
+
+
+async def test_who_asks_at_once_shares_a_count(
+    embedded_facts: Facts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mail = book(embedded_facts)
+    await mail.take([event(D)])
+    asked = 0
+    fetch = embedded_facts.fetch
+
+    async def counting(*given: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        return await fetch(*given)
+
+    monkeypatch.setattr(embedded_facts, "fetch", counting)
+    found = await asyncio.gather(*(mail.rates([A], NOW) for _ in range(10)))
+    assert [each[A.address].accepted_24h for each in found] == [1] * 10
+    assert asked == 1
 
 
 async def test_pool_is_shared_by_its_addresses(facts: Facts) -> None:

@@ -26,6 +26,7 @@ D, B, L, C = (
     MailOutcome.DEFERRED,
     MailOutcome.COMPLAINED,
 )
+NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 TOPIC = "arn:aws:sns:eu-west-1:123456789012:mail"
 CERTIFICATE = "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-0123abcd.pem"
 
@@ -66,8 +67,8 @@ class Amazon(HttpClient):
         return json.dumps(message | {"Signature": b64encode(signature).decode()}).encode()
 
 
-def hook(name: str, http: HttpClient | None = None, **keys: Any) -> HookReader:
-    reader: HookReader = load(HOOKS[name])(HookKeys(**keys), http or HttpClient())
+def hook(name: str, http: HttpClient | None = None, now: datetime = NOW, **keys: Any) -> HookReader:
+    reader: HookReader = load(HOOKS[name])(HookKeys(**keys), http or HttpClient(), lambda: now)
     return reader
 
 
@@ -103,6 +104,10 @@ DELAY = {
 }  # fmt: skip
 
 
+def untried(event: dict[str, Any], kind: str, name: str) -> dict[str, Any]:
+    return event | {kind: event[kind] | {name: "OnAccountSuppressionList"}}
+
+
 @pytest.mark.parametrize("version", ["1", "2"])
 @pytest.mark.parametrize(
     ("event", "expected"),
@@ -110,6 +115,8 @@ DELAY = {
         (DELIVERY, [("ok@d.test", D, None, False)]), (BOUNCE, [("no@d.test", B, "5.1.1", True)]),
         (COMPLAINT, [("angry@d.test", C, None, False)]),
         (DELAY, [("la@d.test", L, "4.2.0", False)]), ({"mail": {}}, []), ([], []),
+        (untried(BOUNCE, "bounce", "bounceSubType"), []),
+        (untried(COMPLAINT, "complaint", "complaintSubType"), []),
     ],
 )  # fmt: skip
 async def test_ses_events_are_read(version: str, event: Any, expected: Any) -> None:
@@ -117,6 +124,15 @@ async def test_ses_events_are_read(version: str, event: Any, expected: Any) -> N
     reader = hook("ses", amazon, ses_topics=[TOPIC])
     body = amazon.signed(version, Message=json.dumps(event), Subject="x")
     assert told(await reader.read({}, body)) == expected
+
+
+async def test_ses_event_of_another_form_is_refused() -> None:
+    amazon = Amazon()
+    reader = hook("ses", amazon, ses_topics=[TOPIC])
+    with pytest.raises(InvalidRequest):
+        await reader.read({}, amazon.signed(Message=json.dumps(DELIVERY | {"delivery": 5})))
+    for other in ("Successfully validated SNS topic.", '{"alarm": 1}', "[" * 10_000):
+        assert await reader.read({}, amazon.signed(Message=other)) == []
 
 
 async def test_ses_names_the_address_where_amazon_does() -> None:
@@ -168,6 +184,29 @@ async def test_ses_subscription_is_confirmed_only_at_amazon() -> None:
     with pytest.raises(InvalidRequest):
         await reader.read({}, amazon.signed(SubscribeURL="https://evil.test/", **kind))
     assert len(amazon.asked) == 2
+
+
+async def test_ses_message_without_its_envelope_is_refused() -> None:
+    """Raw message delivery has no signature, and would else be answered as if it were taken."""
+    reader = hook("ses", ses_topics=[TOPIC])
+    for body in (json.dumps(DELIVERY).encode(), b"{}", b'{"Type": ["Notification"]}'):
+        with pytest.raises(InvalidRequest) as refused:
+            await reader.read({}, body)
+        assert "raw message delivery" in refused.value.details[0]["message"]
+    with pytest.raises(Unauthenticated):
+        await reader.read({}, json.dumps({"Type": "Notification", "TopicArn": TOPIC}).encode())
+    with pytest.raises(Unauthenticated):
+        await reader.read({}, b'{"Type": "Notification", "TopicArn": [], "Signature": 5}')
+
+
+async def test_ses_end_of_a_subscription_is_taken_with_a_signature() -> None:
+    amazon = Amazon()
+    reader = hook("ses", amazon, ses_topics=[TOPIC])
+    end = amazon.signed(Type="UnsubscribeConfirmation", Token="t", SubscribeURL="https://x.test/")
+    assert await reader.read({}, end) == []
+    assert amazon.asked == [CERTIFICATE]
+    with pytest.raises(Unauthenticated):
+        await reader.read({}, end.replace(b"x.test", b"y.test"))
 
 
 # SendGrid
@@ -232,6 +271,18 @@ async def test_sendgrid_bad_signatures_are_refused() -> None:
         await hook("sendgrid").read(good, body)
 
 
+async def test_sendgrid_request_of_another_day_is_refused() -> None:
+    sendgrid, body = Sendgrid(), json.dumps(EVENTS).encode()
+    for days in (-2, 2):
+        reader = hook("sendgrid", now=NOW + timedelta(days=days), sendgrid_key=sendgrid.public)
+        with pytest.raises(Unauthenticated, match="clock"):
+            await reader.read(sendgrid.headers(body), body)
+    reader = hook("sendgrid", sendgrid_key=sendgrid.public)
+    # What is signed is both in one: the end of the one is not the begin of the other.
+    with pytest.raises(Unauthenticated):
+        await reader.read(sendgrid.headers(body[1:], "1795687200["), body[1:])
+
+
 @pytest.mark.parametrize("key", ["x", "bm8ga2V5", "MFkw"])
 def test_sendgrid_key_that_is_none_is_refused_at_the_start(key: str) -> None:
     with pytest.raises(ConfigError, match="sendgrid_key"):
@@ -248,15 +299,15 @@ async def test_sendgrid_body_that_is_none_is_refused(body: bytes) -> None:
 # Mailgun
 
 
-def mailgun(key: str = "s3cret", **event: Any) -> bytes:
-    signature = hmac.new(key.encode(), b"1795687200" + b"t" * 50, sha256).hexdigest()
+def mailgun(key: str = "s3cret", token: str = "t" * 50, **event: Any) -> bytes:
+    signature = hmac.new(key.encode(), f"1795687200{token}".encode(), sha256).hexdigest()
     data = {
         "event": "failed", "severity": "permanent", "timestamp": 1795687200.5, "id": "e1",
         "recipient": "no@d.test", "envelope": {"sending-ip": "192.0.2.7"},
         "delivery-status": {"code": 550, "message": "5.1.1 no such user"},
         "message": {"headers": {"message-id": "m1"}},
     } | event  # fmt: skip
-    signed = {"timestamp": "1795687200", "token": "t" * 50, "signature": signature}
+    signed = {"timestamp": "1795687200", "token": token, "signature": signature}
     return json.dumps({"signature": signed, "event-data": data}).encode()
 
 
@@ -269,6 +320,10 @@ def mailgun(key: str = "s3cret", **event: Any) -> bytes:
         ({"event": "complained", "delivery-status": {}}, [("no@d.test", C, None, False)]),
         ({"delivery-status": {"enhanced-code": "5.7.1"}}, [("no@d.test", B, "5.7.1", False)]),
         ({"event": "opened"}, []),
+        ({"delivery-status": {"code": 550, "message": None}}, [("no@d.test", B, None, True)]),
+        ({"delivery-status": {"code": 554, "message": "spam"}}, [("no@d.test", B, None, False)]),
+        ({"reason": "old"}, [("no@d.test", B, "5.1.1", False)]),
+        ({"reason": "suppress-bounce", "delivery-status": {"code": 605}}, []),
     ],
 )
 async def test_mailgun_events_are_read(event: dict[str, Any], expected: Any) -> None:
@@ -287,6 +342,52 @@ async def test_mailgun_bad_signatures_are_refused() -> None:
         await hook("mailgun").read({}, mailgun(""))
     with pytest.raises(InvalidRequest):
         await reader.read({}, b"{}")
+    for days in (-2, 2):
+        late = hook("mailgun", now=NOW + timedelta(days=days), mailgun_key="s3cret")
+        with pytest.raises(Unauthenticated, match="clock"):
+            await late.read({}, mailgun())
+
+
+async def test_mailgun_signature_is_good_for_one_event() -> None:
+    reader = hook("mailgun", mailgun_key="s3cret")
+    once = await reader.read({}, mailgun())
+    assert await reader.read({}, mailgun()) == once
+    with pytest.raises(Unauthenticated, match="another event"):
+        await reader.read({}, mailgun(recipient="forged@d.test"))
+
+
+async def test_mailgun_tokens_are_remembered_within_a_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("quarterdeck.reputation.adapters.mailgun.MOST_TOKENS", 2)
+    reader = hook("mailgun", mailgun_key="s3cret")
+    for token in "abc":
+        await reader.read({}, mailgun(token=token))
+    with pytest.raises(Unauthenticated):
+        await reader.read({}, mailgun(token="c", recipient="forged@d.test"))
+    assert await reader.read({}, mailgun(token="a", recipient="other@d.test"))
+
+
+async def test_mailgun_event_of_a_subaccount_may_be_signed_by_the_account() -> None:
+    reader = hook("mailgun", mailgun_key="s3cret")
+    own = json.loads(mailgun("of the subaccount"))
+    own["signature"]["parent-signature"] = json.loads(mailgun())["signature"]["signature"]
+    assert len(await reader.read({}, json.dumps(own).encode())) == 1
+
+
+@pytest.mark.parametrize("name", ["ses", "mailgun"])
+@pytest.mark.parametrize("body", [b"", b"[]", b"x", b'{"x": "\xff"}', b"[" * 10_000])
+async def test_body_that_is_none_is_refused(name: str, body: bytes) -> None:
+    with pytest.raises(InvalidRequest):
+        await hook(name, mailgun_key="s3cret", ses_topics=[TOPIC]).read({}, body)
+
+
+async def test_mailgun_event_of_another_form_is_told_only_to_mailgun() -> None:
+    reader = hook("mailgun", mailgun_key="s3cret")
+    with pytest.raises(InvalidRequest):
+        await reader.read({}, mailgun(recipient=5))
+    with pytest.raises(Unauthenticated):
+        await reader.read({}, mailgun("other key", recipient=5))
 
 
 def test_keys_are_in_no_repr() -> None:

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from quarterdeck.cli.mail_lines import MailFormat
 from quarterdeck.core.errors import InvalidRequest
 from quarterdeck.reputation.adapters import LINES, line_reader
+from quarterdeck.reputation.adapters.neutral import lines_of
 from quarterdeck.reputation.adapters.postfix import PostfixReader, moment_of
 from quarterdeck.reputation.mail import MailEvent, MailOutcome, find_dsn, is_bad_address
 from quarterdeck.reputation.mail_ports import LineRefused
@@ -32,6 +34,16 @@ POSTFIX = (
     "relay=none, delay=30, delays=0/0/30/0, dsn=4.4.1, status=deferred (connect: timed out)",
     "Nov 26 10:00:03 mta postfix/smtp[1]: C91672584D4: to=<ex@d.test>, relay=none, delay=9, "
     "dsn=4.4.1, status=expired (returned to sender)",
+    "Nov 26 10:00:03 mta postfix/out-2001-db8--7/smtp[1]: C91672584D4: to=<v6@d.test>, relay=x, "
+    "dsn=2.0.0, status=sent (250 ok)",
+    "Nov 26 10:00:03 mta postfix/out-2001:db8::7/smtp[1]: C91672584D4: to=<v6@d.test>, relay=x, "
+    "dsn=5.0.0, status=bounced (host x[1.2.3.4] said: 550 spam (in reply to end of DATA command))",
+    "Nov 26 10:00:03 mta postfix/bulk-eu/smtp[1]: C91672584D4: to=<un@d.test>, relay=x, "
+    "dsn=5.0.0, status=bounced (host x[1.2.3.4] said: 550 who? (in reply to RCPT TO command))",
+    "Nov 26 10:00:03 mta postfix/smtp[1]: C91672584D4: to=<ok@d.test>, "
+    "relay=127.0.0.1[127.0.0.1]:10024, delay=1, dsn=2.0.0, status=sent (250 to the filter)",
+    "Nov 26 10:00:03 mta postfix/smtp[1]: C91672584D4: to=<ok@d.test>, "
+    "relay=localhost[::1]:10024, delay=1, dsn=4.4.1, status=deferred (the filter is away)",
     "Nov 26 10:00:03 mta postfix/local[1]: C91672584D4: to=<root@here>, relay=local, delay=0, "
     "dsn=2.0.0, status=sent (delivered to mailbox)",
     "Nov 26 10:00:04 mta postfix/qmgr[7]: C91672584D4: removed",
@@ -42,8 +54,16 @@ EXIM = (
     '[127.0.0.9]:2525 I=[192.0.2.7]:52179 C="250 2.0.0 OK"',
     "2026-11-26 10:00:01 1xVb99-0006mR-1S ** Jane <no@d.test> R=r T=s H=mx [1.2.3.4] "
     "I=[2001:db8::7]: SMTP error from remote mail server after RCPT TO:<no@d.test>: 550 5.1.1 no",
+    "2026-11-26 10:00:01 1xVb99-0006mR-1S ** un@d.test R=r T=s H=mx [1.2.3.4]: SMTP error from "
+    "remote mail server after pipelined RCPT TO:<un@d.test>: 550 who?",
+    "2026-11-26 10:00:01 1xVb99-0006mR-1S ** sp@d.test R=r T=s H=mx [1.2.3.4]: SMTP error from "
+    "remote mail server after end of data: 550 spam",
+    "2026-11-26 10:00:01 1xVb99-0006mR-1S ** ex@d.test R=r T=s H=mx [1.2.3.4]: SMTP error from "
+    "remote mail server after RCPT TO:<ex@d.test>: 451 later: retry timeout exceeded",
     "2026-11-26 10:00:02 1xVb99-0006mR-1S == la@d.test R=r T=s defer (-44) H=mx [1.2.3.4]: "
     "SMTP error: 450 4.2.0 later",
+    "2026-11-26 10:00:02 1xVb99-0006mR-1S => ok2@d.test R=f T=s H=localhost [127.0.0.1]:10024 "
+    'C="250 to the filter"',
     "2026-11-26 10:00:02 1xVb99-0006mR-1S => root <root@here> R=local T=maildir",
     "2026-11-26 10:00:02 1xVb99-0006mR-1S Completed",
 )  # fmt: skip
@@ -78,14 +98,16 @@ def told(events: list[MailEvent]) -> list[tuple[str, MailOutcome, str | None, bo
 
 
 def test_postfix_lines() -> None:
-    reader = PostfixReader(lambda: NOW)
+    reader = PostfixReader("mta", NullSenders(), lambda: NOW)
     events = [event for line in POSTFIX for event in reader.read(line)]
     assert told(events) == [
         ("ok@d.test", D, "2.0.0", False), ("no@d.test", L, "4.4.1", False),
-        ("ex@d.test", B, "4.4.1", False),
+        ("ex@d.test", B, "4.4.1", False), ("v6@d.test", D, "2.0.0", False),
+        ("v6@d.test", B, "5.0.0", False), ("un@d.test", B, "5.0.0", True),
     ]  # fmt: skip
-    assert [each.ip for each in events] == [ip_address("192.0.2.7")] * 2 + [None]
-    assert [each.pool for each in events] == [None, None, "postfix"]
+    four, six = ip_address("192.0.2.7"), ip_address("2001:db8::7")
+    assert [each.ip for each in events] == [four, four, None, six, six, None]
+    assert [each.pool for each in events] == [None, None, "postfix", None, None, "bulk-eu"]
     assert events[0].at == datetime(2026, 11, 26, 10, 0, 1, tzinfo=UTC)
     assert not any(each.is_null_sender for each in events)
 
@@ -111,10 +133,11 @@ def test_exim_lines() -> None:
     events = read("exim", *EXIM)
     assert told(events) == [
         ("ok2@d.test", D, "2.0.0", False), ("no@d.test", B, "5.1.1", True),
-        ("la@d.test", L, "4.2.0", False),
+        ("un@d.test", B, None, True), ("sp@d.test", B, None, False),
+        ("ex@d.test", B, None, False), ("la@d.test", L, "4.2.0", False),
     ]  # fmt: skip
     assert [each.ip for each in events] == [
-        ip_address("192.0.2.7"), ip_address("2001:db8::7"), None
+        ip_address("192.0.2.7"), ip_address("2001:db8::7"), None, None, None, None
     ]  # fmt: skip
 
 
@@ -126,6 +149,13 @@ def test_kumomta_records() -> None:
     assert read("kumomta", json.dumps(v6))[0].ip == ip_address("2001:db8::7")
     policy = KUMO | {"bounce_classification": "SpamBlock"}
     assert not read("kumomta", json.dumps(policy))[0].is_hard
+    unclassified = KUMO | {"bounce_classification": "Uncategorized"}
+    assert read("kumomta", json.dumps(unclassified))[0].is_hard
+    late = {"response": {"code": 550, "enhanced_code": None, "command": "."}}
+    assert not read("kumomta", json.dumps(unclassified | late))[0].is_hard
+    hidden = KUMO | {"type": "Feedback", "recipient": "fbl@a.test", "feedback_report": {"x": 1}}
+    assert read("kumomta", json.dumps(hidden))[0].recipient_domain == ""
+    assert read("kumomta", json.dumps(KUMO | {"type": "OOB"})) == []
     feedback = KUMO | {
         "type": "Feedback", "sender": "", "bounce_classification": None,
         "feedback_report": {"source_ip": "192.0.2.8", "original_rcpt_to": ["a@d.test", "b@e.test"]},
@@ -149,8 +179,17 @@ def test_powermta_records() -> None:
     ]  # fmt: skip
     assert {each.at for each in events} == {datetime(2026, 11, 26, 10, tzinfo=UTC)}
     assert {each.pool for each in events} == {"bulk"}
+    assert not any(each.is_null_sender for each in events)
     with pytest.raises(LineRefused, match="names of the columns"):
         read("powermta", PMTA[1])
+    names = "type,timeLogged,timeQueued,orig,rcpt"
+    with pytest.raises(LineRefused, match="rcpt"):
+        read("powermta", names, "d,1795687200,1,a@b,")
+    twice = read("powermta", names, "t,1795687200,5,a@b,x@y", "d,1795687300,5,a@b,x@y",
+                 "d,1795687300,6,a@b,x@y", "d,1795687300,6,,x@y", "tq,1795687300,,,")  # fmt: skip
+    assert len({each.message_id for each in twice[:2]}) == 1
+    assert len({each.message_id for each in twice[:3]}) == 2
+    assert [each.is_null_sender for each in twice] == [False, False, False, True]
 
 
 def test_neutral_lines() -> None:
@@ -176,10 +215,21 @@ def test_wrong_neutral_line_is_refused_with_its_field(changes: dict[str, object]
         read("neutral", json.dumps(NEUTRAL | changes))
 
 
+def test_formats_of_ship_are_those_that_the_server_reads() -> None:
+    assert list(MailFormat) == list(LINES)
+
+
 def test_unknown_format_names_the_known_ones() -> None:
     with pytest.raises(InvalidRequest) as refused:
         line_reader("sendmail")
     assert "postfix" in refused.value.details[0]["message"]
+
+
+@pytest.mark.parametrize("dsn", [None, "5.0.0"])
+def test_status_that_says_nothing_counts_only_of_a_recipient(dsn: str | None) -> None:
+    assert is_bad_address(dsn)
+    assert not is_bad_address(dsn, is_of_recipient=False)
+    assert is_bad_address("5.1.1", is_of_recipient=False)
 
 
 @pytest.mark.parametrize(
@@ -207,12 +257,35 @@ def test_status_is_found_in_words(text: str, dsn: str | None) -> None:
 def test_memory_of_null_senders_is_bounded() -> None:
     known = NullSenders(most=10)
     for number in range(100):
-        known.note(str(number), "<>")
-    assert [str(number) in known for number in (0, 89, 90, 99)] == [False, False, True, True]
-    known.note("99", "<a@b>")
-    known.forget("98")
-    assert "99" not in known
-    assert "98" not in known
+        known.note("mta", str(number), "<>")
+    assert [known.knows("mta", str(number)) for number in (0, 89, 90, 99)] == [
+        False, False, True, True
+    ]  # fmt: skip
+    known.note("mta", "99", "<a@b>")
+    assert not known.knows("mta", "99")
+    assert not known.knows("mta2", "98")
+
+
+@pytest.mark.parametrize("kind", ["postfix", "exim"])
+def test_lines_that_are_sent_again_are_read_the_same(kind: str) -> None:
+    """Also when the first of the message came in an earlier request, which is not sent again."""
+    first = {
+        "postfix": "Nov 26 10:00:00 mta postfix/qmgr[7]: C91672584D4: from=<>, size=3, nrcpt=1 (q)",
+        "exim": "2026-11-26 10:00:00 1xVb99-0006mR-1S <= <> H=app [10.0.0.1] P=esmtp S=300",
+    }[kind]
+    reader = line_reader(kind)
+    reader.read(first)
+    again = [[event for line in GOOD[kind][1:] for event in reader.read(line)] for _ in range(2)]
+    assert again[0] == again[1]
+    assert all(each.is_null_sender for each in again[0])
+
+
+def test_json_array_is_read_as_its_items() -> None:
+    array = json.dumps([NEUTRAL, 5, {"x": "é"}], indent=1, ensure_ascii=False)
+    assert [json.loads(each) for each in lines_of(array, is_json=True)] == [NEUTRAL, 5, {"x": "é"}]
+    assert lines_of("[a\r\n\nb", is_json=False) == ["[a", "", "b"]
+    with pytest.raises(InvalidRequest):
+        lines_of("[1", is_json=True)
 
 
 GOOD = {
@@ -249,5 +322,5 @@ def test_any_text_is_survived(text: str) -> None:
 
 
 def test_times_of_all_forms_are_aware() -> None:
-    reader = PostfixReader(lambda: NOW + timedelta(days=400))
-    assert [event.at.year for line in POSTFIX for event in reader.read(line)] == [2027] * 3
+    reader = PostfixReader("mta", NullSenders(), lambda: NOW + timedelta(days=400))
+    assert [event.at.year for line in POSTFIX for event in reader.read(line)] == [2027] * 6

@@ -9,7 +9,6 @@ from msgspec import Struct
 from quarterdeck.access.model import Right
 from quarterdeck.api.envelope import Envelope, ok
 from quarterdeck.api.ingest import NDJSON, RejectedLine, read_body
-from quarterdeck.core.errors import InvalidRequest
 from quarterdeck.reputation.mail_intake import MailIntake, headers_of
 
 LINES = (*NDJSON, "text/csv")
@@ -57,12 +56,10 @@ async def send_mail_events(
     format: Format = "neutral",  # noqa: A002 - the parameter's name
     source: Source = "",
 ) -> Envelope[MailEventReceipt]:
-    """Take one event a line, or the log lines of a mail server; plain, gzip or zstd."""
+    """Take an event a line, an array of events, or a mail server's log; plain, gzip or zstd."""
     body, _ = await read_body(request, LINES, MAX_LINES)
-    try:
-        text = body.decode()
-    except UnicodeDecodeError:
-        raise InvalidRequest.of("body", "send UTF-8 text", "body") from None
+    # Logs repeat what others' servers say, in any encoding; one such byte must not stop the rest.
+    text = body.decode(errors="replace")
     receipt = await mail_intake.take_lines(format, text, source)
     return ok(
         MailEventReceipt(
@@ -87,7 +84,8 @@ async def take_mail_hook(
     """For `ses`, `sendgrid` and `mailgun` to post to. No token: their signature is verified."""
     body, _ = await read_body(request, LINES, MAX_HOOK)
     headers = headers_of(request.scope["headers"])
-    return ok(HookReceipt(await mail_intake.take_hook(provider, headers, body)))
+    receipt = await mail_intake.take_hook(provider, headers, body)
+    return ok(HookReceipt(receipt.accepted))
 
 
 def router() -> Router:

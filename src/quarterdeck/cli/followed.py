@@ -65,6 +65,10 @@ class FollowedFile:
         self._offset, self._part = offset, part
         self._head = os.pread(self._file.fileno(), min(HEAD, offset), 0)
 
+    def first_line(self) -> bytes:
+        """The line that the file begins with, or the first `READ` bytes of it."""
+        return os.pread(self._file.fileno(), READ, 0).partition(b"\n")[0]
+
     def skip_to_last_line(self) -> None:
         """Go to the end, but not into the middle of a line that is being written."""
         end = os.fstat(self._file.fileno()).st_size

@@ -2,11 +2,11 @@
 
 import gzip
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from quarterdeck.cli.client import ApiClient, Data, Sent
 from quarterdeck.cli.failure import CommandFailed, Refused, is_passing, retry_after_of
@@ -44,6 +44,34 @@ class Stopped(Exception):
     """The end was asked for while the server took nothing."""
 
 
+class Words(Protocol):
+    """How lines of files are sent, and where to."""
+
+    @property
+    def segments(self) -> tuple[str, ...]:
+        """The path of the door."""
+        ...
+
+    @property
+    def query(self) -> Mapping[str, object]:
+        """What is asked with each request."""
+        ...
+
+    @property
+    def media(self) -> str:
+        """The media type of the lines."""
+        ...
+
+    @property
+    def is_headed(self) -> bool:
+        """Whether a file's first line goes before its others in each request."""
+        ...
+
+    def lines(self, path: str, piece: Piece) -> list[bytes]:
+        """What is sent for a piece."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Wording:
     """How a line of a file becomes one of NDJSON."""
@@ -51,6 +79,11 @@ class Wording:
     format: Format = Format.AUTO
     service: str | None = None
     """Of lines of text; without it the name of their file."""
+
+    segments = ("logs",)
+    query: ClassVar[Mapping[str, object]] = {}
+    media = "application/x-ndjson"
+    is_headed = False
 
     def lines(self, path: str, piece: Piece) -> list[bytes]:
         """What is sent for it: nothing for a blank line, several for a long one of text."""
@@ -93,12 +126,14 @@ class Batch:
     origins: list[tuple[str, int]] = field(default_factory=list)
     """Path, and the offset at which the line begins."""
     reached: dict[FollowedFile, Position] = field(default_factory=dict)
+    headed: set[FollowedFile] = field(default_factory=set)
+    """Files whose first line is among the lines, where it must be."""
     size: int = 0
 
-    def add(self, file: FollowedFile, piece: Piece, lines: Sequence[bytes]) -> None:
-        """Add what is sent for a piece."""
+    def add(self, file: FollowedFile, start: int, lines: Sequence[bytes]) -> None:
+        """Add what is sent for a piece that begins there."""
         self.lines += lines
-        self.origins += [(file.path, piece.start)] * len(lines)
+        self.origins += [(file.path, start)] * len(lines)
         self.size += sum(map(len, lines))
 
     def halves(self) -> "list[Batch]":
@@ -116,7 +151,7 @@ class Shipper:
         client: ApiClient,
         follower: Follower,
         positions: Positions,
-        wording: Wording,
+        wording: Words,
         stop: Stop,
         backoff: Backoff,
     ) -> None:
@@ -149,7 +184,7 @@ class Shipper:
             is_ending = is_final or self._follower.is_ending(file)
             while pieces := file.pull(is_final=is_ending):
                 for piece in pieces:
-                    batch.add(file, piece, self._wording.lines(file.path, piece))
+                    self._add(batch, file, piece)
                     if batch.size >= BATCH:
                         batch.reached[file] = file.position(piece)
                         self._send(batch)
@@ -159,6 +194,13 @@ class Shipper:
                 if size > TURN and not is_final:
                     return batch
         return batch
+
+    def _add(self, batch: Batch, file: FollowedFile, piece: Piece) -> None:
+        if self._wording.is_headed and file not in batch.headed:
+            batch.headed.add(file)
+            if piece.start > 0:
+                batch.add(file, 0, [file.first_line()])
+        batch.add(file, piece.start, self._wording.lines(file.path, piece))
 
     def _send(self, batch: Batch) -> None:
         if batch.lines:
@@ -173,11 +215,13 @@ class Shipper:
     def _deliver(self, batch: Batch) -> None:
         """Send until the server has the lines, or has said that it never will."""
         body = b"\n".join(batch.lines) + b"\n"
-        headers = {"Content-Type": "application/x-ndjson", "Content-Encoding": "gzip"}
+        headers = {"Content-Type": self._wording.media, "Content-Encoding": "gzip"}
         sent = Sent(gzip.compress(body, 1), headers)
         while True:
             try:
-                answer = self._client.call("POST", ("logs",), sent=sent)
+                answer = self._client.call(
+                    "POST", self._wording.segments, self._wording.query, sent
+                )
             except CommandFailed as failure:
                 if self._is_settled(batch, failure):
                     return

@@ -32,7 +32,8 @@ class MailEvent:
     message_id: str
     """The sender's own, such as a queue id; with `recipient` it makes the pair."""
     recipient: str
-    """Only a keyed or plain hash of it is stored; may be empty where the source hides it."""
+    """Only a keyed hash of it is stored; empty where the source hides it, and then recipients of
+    one domain are one."""
     recipient_domain: str
     pool: str | None = None
     """A provider's or relay's name for a group of addresses."""
@@ -66,16 +67,19 @@ class MailRates:
     """Median of accepted recipients of the last 14 active days, today not among them."""
 
 
-_BAD_ADDRESS = re.compile(r"^5\.(0\.0|1\.(0|1|2|3|6|10)|2\.1|4\.4)$")
+_BAD_ADDRESS = re.compile(r"^5\.(1\.(0|1|2|3|6|10)|2\.1|4\.4)$")
 _DSN = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.])")
 
 
-def is_bad_address(dsn: str | None) -> bool:
+def is_bad_address(dsn: str | None, *, is_of_recipient: bool = True) -> bool:
     """Whether a status (RFC 3463) says that the address is bad, rather than the letter or us.
 
-    5.0.0 is what servers write for a 550 without a status, which mostly is `user unknown`.
+    None and 5.0.0 are what is known of a 550 without a status. That is `user unknown` mostly, if it
+    answered the naming of the recipient (`is_of_recipient`), and about the letter or us if not.
     """
-    return dsn is None or bool(_BAD_ADDRESS.match(dsn))
+    if dsn in (None, "5.0.0"):
+        return is_of_recipient
+    return bool(_BAD_ADDRESS.match(dsn or ""))
 
 
 def find_dsn(text: str) -> str | None:

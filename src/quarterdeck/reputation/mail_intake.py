@@ -1,26 +1,40 @@
 """What takes mail events in: lines of logs, and requests of providers. Answered when durable."""
 
+import asyncio
+import logging
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from quarterdeck.core.clock import Clock, utc_now
-from quarterdeck.core.errors import InvalidRequest, NotFound
+from quarterdeck.core.errors import Detail, InvalidRequest, NotFound
 from quarterdeck.net.http import HttpClient
 from quarterdeck.reputation.adapters import HOOKS, line_reader, load
+from quarterdeck.reputation.adapters.neutral import lines_of
 from quarterdeck.reputation.mail import MailEvent
 from quarterdeck.reputation.mail_book import MailBook
 from quarterdeck.reputation.mail_ports import HookKeys, HookReader, LineReader, LineRefused
+from quarterdeck.reputation.memory import NullSenders
+
+log = logging.getLogger("quarterdeck.reputation")
 
 NAMED = 100
+SHOWN = 20
+"""Refused lines that an error names."""
 AHEAD = timedelta(hours=1)
 """Clocks differ, and a log without a zone may be off by more; but nothing comes from tomorrow."""
+AT_ONCE = 500
+"""Lines that are read before others have their turn: some 5 ms."""
+PORTION = 10_000
+"""Events that are stored before more are read, so that a large request needs no more memory."""
 MOST_SOURCES = 1000
+"""Whose columns and clocks are remembered; of more, those that sent last."""
 
 
 @dataclass(slots=True)
 class MailReceipt:
-    """What became of the lines of a request."""
+    """What became of the lines or events of a request."""
 
     accepted: int = 0
     """Events that are stored for good."""
@@ -56,40 +70,44 @@ class MailIntake:
         self._book = book
         self._retention = timedelta(days=retention_days)
         self._clock = clock
-        self._readers: dict[tuple[str, str], LineReader] = {}
+        self._memory = NullSenders()
+        self._readers: OrderedDict[tuple[str, str], tuple[LineReader, asyncio.Lock]] = OrderedDict()
         self._hooks: Mapping[str, HookReader] = {
-            name: load(path)(keys, http) for name, path in HOOKS.items()
+            name: load(path)(keys, http, clock) for name, path in HOOKS.items()
         }
 
     async def take_lines(self, kind: str, text: str, source: str = "") -> MailReceipt:
-        """Take lines of a log; good ones are stored, others named.
+        """Take lines of a log, or of `neutral` also an array; good ones are stored, others named.
 
         What lines say of each other is remembered for each `source`, such as the host they are
         from, until this server ends.
 
         Raises:
-            InvalidRequest: there is no such kind.
-            TooManyRequests, SourceUnavailable: nothing was stored; send all of it again.
+            InvalidRequest: there is no such kind, or not one line could be taken.
+            TooManyRequests, SourceUnavailable: not all was stored; send all again, which counts
+                nothing twice.
         """
-        reader = self._reader(kind, source)
+        reader, turn = self._reader(kind, source)
         receipt = MailReceipt()
         events: list[MailEvent] = []
-        for number, line in enumerate(_lines(text), 1):
-            try:
-                found = reader.read(line)
-                for event in found:
-                    self._require_timely(event)
-            except LineRefused as refused:
-                receipt.reject(number, str(refused))
-                continue
-            events += found
-            receipt.passed_over += not found
-        await self._book.take(events)
-        receipt.accepted = len(events)
+        async with turn:
+            for number, line in enumerate(lines_of(text, is_json=kind == "neutral"), 1):
+                if number % AT_ONCE == 0:
+                    await asyncio.sleep(0)
+                if line.strip():
+                    events += self._read(reader, line, number, receipt)
+                if len(events) >= PORTION:
+                    await self._store(events, receipt)
+        if receipt.rejected and not events and not receipt.accepted + receipt.passed_over:
+            raise _all_refused(receipt)
+        await self._store(events, receipt)
         return receipt
 
-    async def take_hook(self, name: str, headers: Mapping[str, str], body: bytes) -> int:
-        """Take what a provider posts; gives how many events it held.
+    async def take_hook(self, name: str, headers: Mapping[str, str], body: bytes) -> MailReceipt:
+        """Take what a provider posts.
+
+        Events of a wrong time are refused one by one: a provider would send all of the others with
+        them again, and again.
 
         Raises:
             NotFound: there is no such provider.
@@ -100,21 +118,49 @@ class MailIntake:
         hook = self._hooks.get(name)
         if hook is None:
             raise NotFound(f"There is no such provider; known are {', '.join(HOOKS)}.")
-        events = await hook.read(headers, body)
-        for event in events:
+        receipt = MailReceipt()
+        events = []
+        for number, event in enumerate(await hook.read(headers, body), 1):
             try:
                 self._require_timely(event)
             except LineRefused as refused:
-                raise InvalidRequest.of("timestamp", str(refused), "body") from None
-        await self._book.take(events)
-        return len(events)
+                receipt.reject(number, str(refused))
+            else:
+                events.append(event)
+        if receipt.rejected:
+            log.warning(
+                "%d mail events of %s were refused; the first: %s",
+                receipt.rejected, name, receipt.rejections[0][1],
+            )  # fmt: skip
+        await self._store(events, receipt)
+        return receipt
 
-    def _reader(self, kind: str, source: str) -> LineReader:
+    async def _store(self, events: list[MailEvent], receipt: MailReceipt) -> None:
+        await self._book.take(events)
+        receipt.accepted += len(events)
+        events.clear()
+
+    def _read(
+        self, reader: LineReader, line: str, number: int, receipt: MailReceipt
+    ) -> Sequence[MailEvent]:
+        try:
+            found = reader.read(line)
+            for event in found:
+                self._require_timely(event)
+        except LineRefused as refused:
+            receipt.reject(number, str(refused))
+            return ()
+        receipt.passed_over += not found
+        return found
+
+    def _reader(self, kind: str, source: str) -> tuple[LineReader, asyncio.Lock]:
+        """A reader, and whose turn it is: lines of two requests must not mix."""
         key = (kind, source)
         if key not in self._readers:
-            if len(self._readers) >= MOST_SOURCES:
-                self._readers.pop(next(iter(self._readers)))
-            self._readers[key] = line_reader(kind)
+            self._readers[key] = line_reader(kind, source, self._memory), asyncio.Lock()
+            if len(self._readers) > MOST_SOURCES:
+                self._readers.popitem(last=False)
+        self._readers.move_to_end(key)
         return self._readers[key]
 
     def _require_timely(self, event: MailEvent) -> None:
@@ -125,8 +171,16 @@ class MailIntake:
             raise LineRefused(f"it is older than what is kept: {event.at.isoformat()}")
 
 
-def _lines(text: str) -> Sequence[str]:
-    return [line.rstrip("\r") for line in text.split("\n") if line.strip()]
+def _all_refused(receipt: MailReceipt) -> InvalidRequest:
+    number, reason = receipt.rejections[0]
+    details: list[Detail] = [
+        {"field": f"line {line}", "message": why, "source": "body"}
+        for line, why in receipt.rejections[:SHOWN]
+    ]
+    return InvalidRequest(
+        f"None of the {receipt.rejected} lines can be taken. The first: line {number}: {reason}.",
+        details,
+    )
 
 
 def headers_of(pairs: Iterable[tuple[bytes, bytes]]) -> Mapping[str, str]:

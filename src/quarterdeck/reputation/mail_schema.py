@@ -60,7 +60,7 @@ class CountRow(Struct, frozen=True):
 
 COUNTS = """
 WITH
-  heard AS (SELECT DISTINCT domain FROM mail_events WHERE outcome = 'complained'),
+  heard AS (SELECT DISTINCT domain FROM mail_events WHERE outcome = 'complained' AND domain != ''),
   week AS (
     SELECT ip, if(ip = '', pool, '') AS pool,
       uniqExactIf(event, outcome = 'delivered' AND NOT is_null_sender
@@ -99,4 +99,5 @@ SELECT week.ip AS ip, week.pool AS pool, accepted_24h, attempted_7d, hard_bounce
 FROM week LEFT JOIN usual ON week.ip = usual.ip AND week.pool = usual.pool
 SETTINGS join_use_nulls = 1
 """
-"""Null senders are notices about mail, and count nowhere."""
+"""Null senders are notices about mail, and count nowhere. Of a complaint whose recipient is hidden
+the domain is not known: it makes none a domain that complains."""

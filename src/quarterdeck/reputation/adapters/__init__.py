@@ -4,6 +4,7 @@ from importlib import import_module
 
 from quarterdeck.core.errors import InvalidRequest
 from quarterdeck.reputation.mail_ports import LineReader
+from quarterdeck.reputation.memory import NullSenders
 
 LINES = {
     "neutral": "quarterdeck.reputation.adapters.neutral:NeutralReader",
@@ -19,8 +20,8 @@ HOOKS = {
 }
 
 
-def line_reader(kind: str) -> LineReader:
-    """A new reader of lines of this kind.
+def line_reader(kind: str, source: str = "", memory: NullSenders | None = None) -> LineReader:
+    """A new reader of lines of this kind; `memory` may be one with readers of other sources.
 
     Raises:
         InvalidRequest: there is none.
@@ -28,7 +29,7 @@ def line_reader(kind: str) -> LineReader:
     if kind not in LINES:
         known = ", ".join(LINES)
         raise InvalidRequest.of("format", f"there is no such format; known are {known}", "query")
-    reader: LineReader = load(LINES[kind])()
+    reader: LineReader = load(LINES[kind])(source, memory or NullSenders())
     return reader
 
 

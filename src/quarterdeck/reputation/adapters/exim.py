@@ -1,12 +1,14 @@
 """Exim's main log. It says which address it sends from only with both of these selectors:
 
 log_selector = +incoming_interface +outgoing_interface
+
+Its times are taken for UTC, unless it says otherwise itself: `log_timezone = true`. A letter that
+is handed to 127.0.0.1 or ::1 has not left: that is a filter, which gives it back.
 """
 
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from ipaddress import ip_address
 
 from quarterdeck.reputation.mail import (
     MailEvent,
@@ -15,15 +17,13 @@ from quarterdeck.reputation.mail import (
     find_dsn,
     is_bad_address,
 )
-from quarterdeck.reputation.mail_ports import LineRefused
+from quarterdeck.reputation.mail_ports import LineRefused, find_address
 from quarterdeck.reputation.memory import NullSenders
-from quarterdeck.reputation.model import Address
-from quarterdeck.reputation.names import plain
 
 _LINE = re.compile(
     r"^(?P<at>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?(?: [+-]\d{4})?) (?:\[\d+\] )?"
     r"(?P<id>[0-9A-Za-z]{6}-[0-9A-Za-z]{6,11}-[0-9A-Za-z]{2,4}) "
-    r"(?P<flag><=|=>|->|\*\*|==|Completed)(?: (?P<rest>.*))?$"
+    r"(?P<flag><=|=>|->|\*\*|==) (?P<rest>.*)$"
 )
 _OUTCOMES = {
     "=>": MailOutcome.DELIVERED,
@@ -32,27 +32,28 @@ _OUTCOMES = {
     "==": MailOutcome.DEFERRED,
 }
 _INTERFACE = re.compile(r" I=\[([0-9a-fA-F.:]+)\]")
-_REMOTE = re.compile(r" H=\S")
+_OF_LETTER = re.compile(
+    r"remote mail server after (?!RCPT|pipelined RCPT)|: 4\d\d[ -]|retry timeout exceeded"
+)
+_REMOTE = re.compile(r" H=\S+ (?!\[(?:127\.0\.0\.1|::1)\])")
 _RECIPIENT = re.compile(r"^(?:[^<\s]*\s)?<([^>\s]+)>|^(\S+)")
 
 
 class EximReader:
     """Reads remote deliveries; remembers which message ids are of null senders."""
 
-    def __init__(self) -> None:
-        self._null = NullSenders()
+    def __init__(self, source: str, memory: NullSenders) -> None:
+        self._source = source
+        self._null = memory
 
     def read(self, line: str) -> Sequence[MailEvent]:
         """See `LineReader`."""
         found = _LINE.match(line)
         if found is None:
             return ()
-        message_id, flag, rest = found["id"], found["flag"], found["rest"] or ""
+        message_id, flag, rest = found["id"], found["flag"], found["rest"]
         if flag == "<=":
-            self._null.note(message_id, rest.split(" ", 1)[0])
-            return ()
-        if flag == "Completed":
-            self._null.forget(message_id)
+            self._null.note(self._source, message_id, rest.split(" ", 1)[0])
             return ()
         outcome = _OUTCOMES[flag]
         recipient = _RECIPIENT.match(rest)
@@ -61,18 +62,20 @@ class EximReader:
             return ()
         whom = recipient[1] or recipient[2]
         dsn = find_dsn(_answer(rest))
+        is_bad = is_bad_address(dsn, is_of_recipient=not _OF_LETTER.search(rest))
+        interface = _INTERFACE.search(rest)
         return [
             MailEvent(
                 at=_moment(found["at"]),
                 outcome=outcome,
-                ip=_interface(rest),
+                ip=find_address(interface[1]) if interface else None,
                 message_id=message_id,
                 recipient=whom,
                 recipient_domain=domain_of(whom),
                 pool="exim",
                 dsn=dsn,
-                is_hard=outcome is MailOutcome.BOUNCED and is_bad_address(dsn),
-                is_null_sender=message_id in self._null,
+                is_hard=outcome is MailOutcome.BOUNCED and is_bad,
+                is_null_sender=self._null.knows(self._source, message_id),
             )
         ]
 
@@ -81,14 +84,6 @@ def _answer(rest: str) -> str:
     """The other side's words: behind `C=`, or behind the colon of an error."""
     _, marker, quoted = rest.partition(' C="')
     return quoted if marker else rest.partition(": ")[2]
-
-
-def _interface(rest: str) -> Address | None:
-    found = _INTERFACE.search(rest)
-    try:
-        return plain(ip_address(found[1])) if found else None
-    except ValueError:
-        return None
 
 
 def _moment(text: str) -> datetime:

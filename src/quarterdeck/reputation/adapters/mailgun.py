@@ -1,14 +1,19 @@
-"""Mailgun's webhooks, signed with HMAC-SHA256 over timestamp and token."""
+"""Mailgun's webhooks, signed with HMAC-SHA256 over timestamp and token.
+
+The signature does not cover the event. So each token is good for one event only, which may be sent
+again; what was seen is forgotten when this server ends, and signatures of more than a day are none.
+"""
 
 import hmac
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from ipaddress import ip_address
 
 import msgspec
 from msgspec import Struct, field
 
+from quarterdeck.core.clock import Clock
 from quarterdeck.core.errors import InvalidRequest, Unauthenticated
 from quarterdeck.net.http import HttpClient
 from quarterdeck.reputation.mail import (
@@ -18,15 +23,22 @@ from quarterdeck.reputation.mail import (
     find_dsn,
     is_bad_address,
 )
-from quarterdeck.reputation.mail_ports import HookKeys
-from quarterdeck.reputation.model import Address
-from quarterdeck.reputation.names import plain
+from quarterdeck.reputation.mail_ports import HookKeys, find_address, posted
+
+OLDEST = timedelta(days=1)
+"""Mailgun tries for 8 h."""
+MOST_TOKENS = 200_000
+"""Some 50 MB. A token that had to be forgotten is good for another event until it is too old."""
+_REFUSALS = {550, 551, 553}
+"""Replies to the naming of a recipient that say that there is none (RFC 5321, 4.2.3)."""
 
 
 class _Signature(Struct, frozen=True):
     timestamp: str
     token: str
     signature: str
+    parent_signature: str = field(name="parent-signature", default="")
+    """With the key of the account that a subaccount belongs to."""
 
 
 class _Envelope(Struct, frozen=True):
@@ -34,9 +46,10 @@ class _Envelope(Struct, frozen=True):
 
 
 class _Status(Struct, frozen=True):
-    message: str = ""
-    description: str = ""
-    enhanced_code: str = field(name="enhanced-code", default="")
+    code: int | None = None
+    message: str | None = None
+    description: str | None = None
+    enhanced_code: str | None = field(name="enhanced-code", default=None)
 
 
 class _Headers(Struct, frozen=True):
@@ -51,7 +64,8 @@ class _Event(Struct, frozen=True):
     event: str
     timestamp: float
     id: str = ""
-    severity: str = ""
+    severity: str | None = None
+    reason: str | None = None
     recipient: str = ""
     envelope: _Envelope = _Envelope()
     status: _Status = field(name="delivery-status", default=_Status())
@@ -60,37 +74,58 @@ class _Event(Struct, frozen=True):
 
 class _Document(Struct, frozen=True):
     signature: _Signature
-    event: _Event = field(name="event-data")
+    event: msgspec.Raw = field(name="event-data")
 
 
 class MailgunHook:
     """Takes one event a request. What is sent again counts once: it has the same id."""
 
-    def __init__(self, keys: HookKeys, _http: HttpClient) -> None:
+    def __init__(self, keys: HookKeys, _http: HttpClient, clock: Clock) -> None:
         self._key = keys.mailgun_key.encode()
+        self._clock = clock
+        self._seen: OrderedDict[str, bytes] = OrderedDict()
 
     async def read(self, _headers: Mapping[str, str], body: bytes) -> Sequence[MailEvent]:
         """See `HookReader`."""
-        try:
-            document = msgspec.json.decode(body, type=_Document)
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise InvalidRequest.of("body", f"it is no event: {error}", "body") from None
+        document = posted(body, _Document)
         self._require_signature(document.signature)
-        outcome = _outcome(document.event)
-        return [] if outcome is None else [_mail(document.event, outcome)]
+        event = posted(document.event, _Event)
+        self._require_first_use(document.signature.token, bytes(document.event))
+        outcome = _outcome(event)
+        return [] if outcome is None else [_mail(event, outcome)]
 
     def _require_signature(self, given: _Signature) -> None:
         said = f"{given.timestamp}{given.token}".encode()
-        expected = hmac.new(self._key, said, sha256).hexdigest()
-        if not self._key or not hmac.compare_digest(expected.encode(), given.signature.encode()):
+        expected = hmac.new(self._key, said, sha256).hexdigest().encode()
+        are_good = [
+            hmac.compare_digest(expected, each.encode())
+            for each in (given.signature, given.parent_signature)
+        ]
+        if not self._key or not any(are_good):
             raise Unauthenticated(
                 "The signature is not Mailgun's: set reputation.mailgun_key to its HTTP webhook "
                 "signing key."
             )
+        is_time = given.timestamp.isascii() and given.timestamp.isdigit()
+        age_s = self._clock().timestamp() - int(given.timestamp) if is_time else float("inf")
+        if abs(age_s) > OLDEST.total_seconds():
+            raise Unauthenticated(
+                "The request was signed more than a day ago or ahead: see to this server's clock."
+            )
+
+    def _require_first_use(self, token: str, event: bytes) -> None:
+        """Mailgun sends an event again after our errors, and may do it with the same token."""
+        digest = sha256(event).digest()
+        if self._seen.setdefault(token, digest) != digest:
+            raise Unauthenticated("This signature came with another event already.")
+        if len(self._seen) > MOST_TOKENS:
+            self._seen.popitem(last=False)
 
 
 def _outcome(event: _Event) -> MailOutcome | None:
     if event.event == "failed":
+        if (event.reason or "").startswith("suppress-"):
+            return None  # nothing was sent: Mailgun knew the recipient
         is_final = event.severity == "permanent"
         return MailOutcome.BOUNCED if is_final else MailOutcome.DEFERRED
     return {"delivered": MailOutcome.DELIVERED, "complained": MailOutcome.COMPLAINED}.get(
@@ -104,23 +139,18 @@ def _mail(event: _Event, outcome: MailOutcome) -> MailEvent:
     except (ValueError, OverflowError, OSError):
         raise InvalidRequest.of("timestamp", "give seconds since 1970", "body") from None
     status = event.status
-    dsn = status.enhanced_code or find_dsn(status.message) or find_dsn(status.description)
+    words = f"{status.message or ''} {status.description or ''}"
+    dsn = status.enhanced_code or find_dsn(words)
+    is_bad = is_bad_address(dsn, is_of_recipient=status.code in _REFUSALS)
     return MailEvent(
         at=at,
         outcome=outcome,
-        ip=_address(event.envelope.sending_ip),
+        ip=find_address(event.envelope.sending_ip),
         message_id=event.message.headers.message_id,
         recipient=event.recipient,
         recipient_domain=domain_of(event.recipient),
         pool="mailgun",
-        dsn=dsn or None,
-        is_hard=outcome is MailOutcome.BOUNCED and is_bad_address(dsn or None),
+        dsn=dsn,
+        is_hard=outcome is MailOutcome.BOUNCED and event.reason != "old" and is_bad,
         event_id=event.id,
     )
-
-
-def _address(text: str) -> Address | None:
-    try:
-        return plain(ip_address(text)) if text else None
-    except ValueError:
-        return None

@@ -1,13 +1,12 @@
 """PowerMTA's accounting files: CSV, whose first line names the columns.
 
 By default only d and b records are written; `t` and `f` want to be enabled, and `dlvSourceIp` to be
-added to the columns of b.
+added to the columns of b. Without `envId` a letter is known by job, sender and `timeQueued`.
 """
 
 import csv
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from ipaddress import ip_address
 
 from quarterdeck.reputation.mail import (
     MailEvent,
@@ -16,16 +15,14 @@ from quarterdeck.reputation.mail import (
     find_dsn,
     is_bad_address,
 )
-from quarterdeck.reputation.mail_ports import LineRefused
-from quarterdeck.reputation.model import Address
-from quarterdeck.reputation.names import plain
+from quarterdeck.reputation.mail_ports import LineRefused, find_address
+from quarterdeck.reputation.memory import NullSenders
 
 _OUTCOMES = {
     "d": MailOutcome.DELIVERED,
     "b": MailOutcome.BOUNCED,
     "rb": MailOutcome.BOUNCED,
     "t": MailOutcome.DEFERRED,
-    "tq": MailOutcome.DEFERRED,
     "f": MailOutcome.COMPLAINED,
 }
 _BAD_ADDRESS = {"bad-mailbox", "bad-domain", "inactive-mailbox"}
@@ -34,7 +31,7 @@ _BAD_ADDRESS = {"bad-mailbox", "bad-domain", "inactive-mailbox"}
 class PowermtaReader:
     """Reads records below a line of column names; a new such line begins anew."""
 
-    def __init__(self) -> None:
+    def __init__(self, _source: str, _memory: NullSenders) -> None:
         self._names: list[str] = []
 
     def read(self, line: str) -> Sequence[MailEvent]:
@@ -57,29 +54,29 @@ class PowermtaReader:
 
 def _event(record: Mapping[str, str], outcome: MailOutcome) -> MailEvent:
     recipient = record.get("rcpt", "")
+    if not recipient and outcome is not MailOutcome.COMPLAINED:
+        raise LineRefused("rcpt: it is empty or its column is not there")
     dsn = find_dsn(record.get("dsnStatus", "")) or find_dsn(record.get("dsnDiag", ""))
     kind = record.get("bounceCat", "")
     is_bad = kind in _BAD_ADDRESS if kind else is_bad_address(dsn)
-    sender = record.get("orig", "")
+    # A complaint or a remote bounce is a letter to us: its sender says nothing of ours.
+    is_ours = record["type"] in {"d", "b", "t"}
     return MailEvent(
         at=_moment(record.get("timeLogged", "")),
         outcome=outcome,
-        ip=_address(record.get("dlvSourceIp", "")),
-        message_id=record.get("envId") or record.get("jobId") or f"{sender}",
+        ip=find_address(record.get("dlvSourceIp", "")),
+        message_id=record.get("envId") or _letter(record),
         recipient=recipient,
         recipient_domain=domain_of(recipient),
         pool=record.get("vmtaPool") or record.get("vmta") or None,
         dsn=dsn,
         is_hard=outcome is MailOutcome.BOUNCED and is_bad,
-        is_null_sender="orig" in record and not sender.strip("<> "),
+        is_null_sender=is_ours and not record.get("orig", "?").strip("<> "),
     )
 
 
-def _address(text: str) -> Address | None:
-    try:
-        return plain(ip_address(text)) if text else None
-    except ValueError:
-        return None
+def _letter(record: Mapping[str, str]) -> str:
+    return " ".join(record.get(name, "") for name in ("jobId", "orig", "timeQueued"))
 
 
 def _moment(text: str) -> datetime:
