@@ -5,11 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from bullmq_world import bullmq_programs
+from contract.bullmq_harness import open_bullmq5, open_bullmq6
 from contract.foreign_harness import open_foreign
 from contract.harness import EngineHarness, HarnessFactory
 from contract.hybrid_harness import open_hybrid
 from contract.procrastinate_harness import open_procrastinate
 from contract.sql_harness import open_postgres, open_sqlite
+
+__all__ = ["bullmq_programs"]
 
 HARNESSES: dict[str, HarnessFactory] = {
     "sqlite": open_sqlite,
@@ -17,6 +21,8 @@ HARNESSES: dict[str, HarnessFactory] = {
     "postgresql-foreign-columns": open_foreign,
     "hybrid": open_hybrid,
     "procrastinate": open_procrastinate,
+    "bullmq-5": open_bullmq5,
+    "bullmq-6": open_bullmq6,
 }
 
 

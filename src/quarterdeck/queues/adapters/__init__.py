@@ -9,9 +9,10 @@ ENGINES = {
     "sql": "quarterdeck.queues.adapters.sql:SqlEngine",
     "hybrid": "quarterdeck.queues.adapters.hybrid:HybridEngine",
     "procrastinate": "quarterdeck.queues.adapters.procrastinate:ProcrastinateEngine",
+    "bullmq": "quarterdeck.queues.adapters.bullmq:BullmqEngine",
 }
 
-EXTRAS = {"hybrid": "redis", "procrastinate": "procrastinate"}
+EXTRAS = {"hybrid": "redis", "procrastinate": "procrastinate", "bullmq": "bullmq"}
 """The extra of the package that holds an engine's driver, where it needs one."""
 
 

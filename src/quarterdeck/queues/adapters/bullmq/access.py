@@ -1,0 +1,166 @@
+"""The Redis server or cluster of one source, and what its errors mean to the operator."""
+
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from redis import exceptions
+from redis.asyncio import Redis
+from redis.asyncio.cluster import RedisCluster
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    AskError,
+    AuthenticationError,
+    MovedError,
+    NoPermissionError,
+    NoScriptError,
+    RedisClusterException,
+    RedisError,
+    ResponseError,
+)
+
+from quarterdeck.core.errors import ConfigError, SourceUnavailable
+from quarterdeck.queues.adapters.bullmq.options import Options
+
+CONNECT_TIMEOUT_S = 3.0
+ANSWER_TIMEOUT_S = 5.0
+Argument = str | int | float
+
+
+class Script:
+    """A Lua script, known to Redis by the SHA-1 of its text once it was sent there."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+class Access:
+    """Runs scripts and reads hashes. Every method raises `SourceUnavailable`."""
+
+    def __init__(self, source: str, options: Options) -> None:
+        self._source = source
+        self._is_cluster = options.cluster
+        # A connection that died while it was idle is worth one more try; a slow server is not. So
+        # a script may run twice: those that change jobs know the state that they were seen in.
+        given: dict[str, Any] = {
+            "socket_connect_timeout": CONNECT_TIMEOUT_S,
+            "socket_timeout": ANSWER_TIMEOUT_S,
+            "retry": Retry(NoBackoff(), 1, supported_errors=(exceptions.ConnectionError,)),
+        }
+        client: Any = RedisCluster if options.cluster else Redis
+        try:
+            self._client = client.from_url(options.url, **given)
+        except ValueError as error:
+            raise ConfigError(f"{source}: `url` is no URL of a Redis server: {error}") from error
+
+    async def run(self, script: Script, key: str, *arguments: Argument) -> Any:
+        """What a script answers for one queue."""
+        async with self._explained():
+            return await self._run(script, key, *arguments)
+
+    async def run_each(
+        self, script: Script, keys: Sequence[str], *arguments: Argument
+    ) -> list[Any]:
+        """What a script answers for each of these queues, in one round trip.
+
+        A cluster takes one to each node that holds one of them.
+        """
+        if not keys:
+            return []
+        async with self._explained():
+            pipeline = self._client.pipeline(transaction=False)
+            for key in keys:
+                # Its method for this is closed in a cluster, for scripts with keys of many slots.
+                pipeline.execute_command("EVALSHA", script.sha, 1, key, *arguments)
+            found = await pipeline.execute(raise_on_error=False)
+            for place, answer in enumerate(found):
+                if isinstance(answer, NoScriptError):  # a new server, or one that forgot
+                    found[place] = await self._run(script, keys[place], *arguments)
+                elif isinstance(answer, Exception):
+                    raise answer
+            return list(found)
+
+    async def read_hashes(self, keys: Sequence[str], fields: Sequence[str]) -> list[Any]:
+        """Fields of many hashes, in one round trip; None for a key that holds something else."""
+        if not keys:
+            return []
+        async with self._explained():
+            pipeline = self._client.pipeline(transaction=False)
+            for key in keys:
+                pipeline.hmget(key, list(fields))
+            answers = await pipeline.execute(raise_on_error=False)
+            return [_unless_foreign(answer) for answer in answers]
+
+    async def read_range(
+        self, key: str, start: int, stop: int, *, is_list: bool
+    ) -> list[tuple[bytes, float | None]]:
+        """Ids from the newest on, with their scores where it is a sorted set."""
+        async with self._explained():
+            if is_list:
+                return [(each, None) for each in await self._client.lrange(key, start, stop)]
+            return list(await self._client.zrange(key, start, stop, desc=True, withscores=True))
+
+    async def read_scores(
+        self, key: str, between: tuple[int, int], start: int, count: int
+    ) -> list[tuple[bytes, float]]:
+        """Members of a sorted set between two scores, both included, the lowest first."""
+        async with self._explained():
+            return list(
+                await self._client.zrangebyscore(
+                    key, *between, start=start, num=count, withscores=True
+                )
+            )
+
+    async def find_keys(self, pattern: str) -> list[bytes]:
+        """Hashes whose keys match. O(keys of the database), in steps of a thousand."""
+        async with self._explained():
+            found = self._client.scan_iter(match=pattern, count=1000, _type="hash")
+            return [key async for key in found]
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        await self._client.aclose()
+        if self._is_cluster:  # it forgets those to a first node that turned out to be none
+            await self._client.nodes_manager.aclose("startup_nodes")
+
+    async def _run(self, script: Script, key: str, *arguments: Argument) -> Any:
+        try:
+            return await self._client.evalsha(script.sha, 1, key, *arguments)
+        except NoScriptError:
+            return await self._client.eval(script.text, 1, key, *arguments)
+
+    @asynccontextmanager
+    async def _explained(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
+            raise SourceUnavailable(self._source, self._sentence(error)) from error
+
+    def _sentence(self, error: Exception) -> str:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        server = f"The Redis server of the source '{self._source}'"
+        if isinstance(error, AuthenticationError) or "WRONGPASS" in reason or "NOAUTH" in reason:
+            return f"{server} refuses the user name or password in its `url`: {reason}."
+        if isinstance(error, NoPermissionError):
+            return (
+                f"{server} does not let this user do that: {reason}. Grant it "
+                "`+@read +@write +@connection +evalsha +eval` on the keys of this prefix."
+            )
+        if isinstance(error, RedisClusterException) and "not enabled" in reason.lower():
+            return f"{server} is no cluster. Remove `cluster = true` from its settings."
+        if isinstance(error, MovedError | AskError):
+            return f"{server} is a node of a cluster. Set `cluster = true` for this source."
+        if isinstance(error, ResponseError):
+            return f"{server} cannot do that: {reason}."
+        return f"{server} does not answer: {reason}."
+
+
+def _unless_foreign(answer: Any) -> Any:
+    if isinstance(answer, ResponseError) and str(answer).startswith("WRONGTYPE"):
+        return None
+    if isinstance(answer, Exception):
+        raise answer
+    return answer

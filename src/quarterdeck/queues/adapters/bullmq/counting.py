@@ -1,0 +1,160 @@
+"""From what Redis counts to what is known of a queue. Pure."""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from msgspec import Struct, field
+
+from quarterdeck.queues.adapters.bullmq.abilities import KNOWN_MAJORS, NO_VERSION, unknown_version
+from quarterdeck.queues.model import Provenance, QueueStats
+
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
+_VERSION = re.compile(r"bullmq:(\d+)\.")
+
+
+class Counted(Struct, frozen=True):
+    """One answer of `COUNT`. A count of -1: something foreign lies under that key."""
+
+    exists: int
+    version: str
+    ids: int
+    """How many ids the queue has given; each new job takes one, also those that name their own."""
+    wait: int
+    aside: int
+    active: int
+    prioritized: int
+    delayed: int
+    children: int
+    failed: int
+    completed: int
+    completed_hour: int
+    completed_minute: int
+    failed_minute: int
+    is_paused: bool = field(name="paused")
+    oldest: float | None = None
+    first_completed: float | None = None
+    first_failed: float | None = None
+    metrics: tuple[str, str, str] | None = None
+    points: str = ""
+
+    @property
+    def waiting(self) -> int | None:
+        """Jobs that are still to run."""
+        return _sum(self.wait, self.aside, self.prioritized, self.delayed, self.children)
+
+    @property
+    def keeps_all(self) -> bool:
+        """Whether no job of this queue has ever been removed."""
+        kept = _sum(self.waiting, self.active, self.failed, self.completed)
+        return kept is not None and kept == max(self.ids, 0)
+
+
+class Completions(Struct, frozen=True):
+    """How many jobs were completed, and how that is known."""
+
+    hour: int | None
+    minute: int | None
+    source: Provenance
+
+
+def major_of(version: str, assumed: int | None) -> int | None:
+    """5 or 6; None: a version whose layout is not known, or none noted and none assumed."""
+    if not version:
+        return assumed
+    found = _VERSION.match(version)
+    number = int(found.group(1)) if found else None
+    return number if number in KNOWN_MAJORS else None
+
+
+def completions_of(counted: Counted, now_ms: int) -> Completions:
+    """Exact while every job is kept; else by the workers' metrics; else by what is retained.
+
+    Workers that remove jobs remove the oldest first. So what is retained tells the last hour only
+    if something older than that is still there.
+    """
+    if counted.keeps_all:
+        return Completions(counted.completed_hour, counted.completed_minute, Provenance.EXACT)
+    if counted.metrics is not None:
+        found = _by_metrics(counted.metrics, counted.points, now_ms // MINUTE_MS)
+        if found is not None:
+            return Completions(*found, Provenance.METRICS)
+    first = counted.first_completed
+    if first is not None and first < now_ms - HOUR_MS:
+        return Completions(counted.completed_hour, counted.completed_minute, Provenance.RETAINED)
+    is_minute_kept = first is not None and first < now_ms - MINUTE_MS
+    return Completions(None, counted.completed_minute if is_minute_kept else None, Provenance.NONE)
+
+
+def _by_metrics(metrics: Sequence[str], points: str, minute: int) -> tuple[int, int] | None:
+    """Of the last hour and of the last full minute; None: the workers keep less than an hour.
+
+    The newest point is of the minute before the last completion's; those after it are not
+    written yet. What is newer than the points is the count less the one at the last point.
+    """
+    try:
+        count, written_ms, counted = (int(float(number or 0)) for number in metrics)
+        series = [int(float(point)) for point in points.split()]
+    except ValueError:
+        return None
+    last = written_ms // MINUTE_MS
+    by_minute = {last: count - counted}
+    by_minute |= {last - 1 - place: number for place, number in enumerate(series)}
+    is_whole = sum(by_minute.values()) >= count or last - len(series) <= minute - 60
+    if not is_whole:
+        return None
+    hour = sum(number for at, number in by_minute.items() if minute - 60 < at <= minute)
+    return hour, by_minute.get(minute - 1, 0)
+
+
+def stats_of(counted: Counted, major: int | None, now_ms: int) -> QueueStats:
+    """The counts of a queue as the API knows them."""
+    completions = completions_of(counted, now_ms)
+    first = counted.first_failed
+    knows_failures = counted.keeps_all or (first is not None and first < now_ms - MINUTE_MS)
+    return QueueStats(
+        active=_sum(counted.active),
+        waiting=counted.waiting,
+        failed=_sum(counted.failed),
+        completed_last_hour=completions.hour,
+        completed_last_hour_source=completions.source,
+        paused=counted.is_paused,
+        oldest_waiting_at=None if counted.oldest is None else moment(counted.oldest),
+        completed=_sum(counted.completed),
+        completed_last_minute=completions.minute,
+        failed_last_minute=_sum(counted.failed_minute) if knows_failures else None,
+        warnings=_warnings(counted, major),
+    )
+
+
+def moment(milliseconds: float) -> datetime:
+    """A time as BullMQ keeps it."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def _sum(*numbers: int | None) -> int | None:
+    if any(number is None or number < 0 for number in numbers):
+        return None
+    return sum(number or 0 for number in numbers)
+
+
+def _warnings(counted: Counted, major: int | None) -> list[str]:
+    found = []
+    if counted.waiting is None or counted.active < 0 or min(counted.failed, counted.completed) < 0:
+        found.append("Something that is not BullMQ's lies under one of this queue's keys in Redis.")
+    if counted.version and major is None:
+        found.append(unknown_version(counted.version))
+    elif counted.exists and major is None and counted.is_paused:
+        found.append(NO_VERSION)
+    if counted.is_paused and counted.wait > 0 and (counted.aside > 0 or major == 5):
+        found.append(
+            f"A client of BullMQ 5 that resumes this queue loses {counted.wait} of its jobs: they "
+            "wait where only version 6 looks. Resume it here, or pause it here again first."
+        )
+    if not counted.is_paused and counted.aside > 0:
+        found.append(
+            f"{counted.aside} jobs are set aside though the queue is not paused, and no worker "
+            "takes them. Resume it here to bring them back."
+        )
+    return found

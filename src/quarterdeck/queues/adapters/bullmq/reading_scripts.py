@@ -1,0 +1,112 @@
+"""What is read in Redis in one step, see `script_parts` for the layout. Nothing is changed."""
+
+from quarterdeck.queues.adapters.bullmq.script_parts import PRELUDE, STATE
+
+COUNT = (
+    PRELUDE
+    + """
+local now = tonumber(ARGV[1])
+local function number(...)
+  local found = redis.pcall(...)
+  return type(found) == 'number' and found or -1
+end
+local function list(...)
+  local found = redis.pcall(...)
+  if type(found) ~= 'table' or found.err then return {} end
+  return found
+end
+local function runnable_since(id)
+  local job = list('HMGET', p .. id, 'timestamp', 'processedOn', 'stacktrace', 'opts')
+  local at = tonumber(job[1])
+  if not at then return nil end
+  if tonumber(job[2]) then return tonumber(job[2]) end
+  if job[3] and job[3] ~= '[]' then return nil end
+  local fine, opts = pcall(cjson.decode, job[4] or '{}')
+  local delay = fine and type(opts) == 'table' and tonumber(opts.delay) or 0
+  return at + delay
+end
+local oldest
+local function consider(at)
+  if at and (not oldest or at < oldest) then oldest = at end
+end
+for _, name in ipairs({'wait', 'paused'}) do
+  local last = list('LRANGE', p .. name, -1, -1)[1]
+  if last then consider(runnable_since(last)) end
+end
+local first = list('ZRANGE', p .. 'prioritized', 0, 0)[1]
+if first then consider(runnable_since(first)) end
+local due = tonumber(list('ZRANGE', p .. 'delayed', 0, 0, 'WITHSCORES')[2])
+if due and due / 4096 <= now then consider(math.floor(due / 4096)) end
+local head = list('HMGET', meta, 'paused', 'version')
+local ids = redis.pcall('GET', p .. 'id')
+local metrics = list('HMGET', p .. 'metrics:completed', 'count', 'prevTS', 'prevCount')
+local out = {
+  exists = number('EXISTS', meta),
+  paused = head[1] and true or false,
+  version = head[2] or '',
+  ids = type(ids) == 'string' and tonumber(ids) or -1,
+  oldest = oldest,
+  wait = number('LLEN', p .. 'wait'),
+  aside = number('LLEN', p .. 'paused'),
+  active = number('LLEN', p .. 'active'),
+  prioritized = number('ZCARD', p .. 'prioritized'),
+  delayed = number('ZCARD', p .. 'delayed'),
+  children = number('ZCARD', p .. 'waiting-children'),
+  failed = number('ZCARD', p .. 'failed'),
+  completed = number('ZCARD', p .. 'completed'),
+  completed_hour = number('ZCOUNT', p .. 'completed', now - 3600000, '+inf'),
+  completed_minute = number('ZCOUNT', p .. 'completed', now - 60000, '+inf'),
+  failed_minute = number('ZCOUNT', p .. 'failed', now - 60000, '+inf'),
+  first_completed = tonumber(list('ZRANGE', p .. 'completed', 0, 0, 'WITHSCORES')[2]),
+  first_failed = tonumber(list('ZRANGE', p .. 'failed', 0, 0, 'WITHSCORES')[2]),
+}
+if metrics[1] then
+  out.metrics = {metrics[1], metrics[2] or '', metrics[3] or ''}
+  out.points = table.concat(list('LRANGE', p .. 'metrics:completed:data', 0, 59), ' ')
+end
+return cjson.encode(out)
+"""
+)
+"""ARGV: now in ms. Give: everything that is counted of a queue, as one JSON text. Every command is
+O(1), O(log n) or of at most 60 elements. A key of a foreign type counts as -1."""
+
+HEADS = (
+    PRELUDE
+    + """
+local most = tonumber(ARGV[1])
+local out = {}
+for at = 2, #ARGV do
+  local name = ARGV[at]
+  local key = p .. name
+  local is_list = name == 'wait' or name == 'paused' or name == 'active'
+  local ids = {}
+  if most > 0 then
+    if is_list then ids = redis.call('LRANGE', key, 0, most - 1)
+    else ids = redis.call('ZRANGE', key, 0, most - 1, 'REV') end
+  end
+  local created = {}
+  for place, id in ipairs(ids) do
+    local at = redis.pcall('HGET', p .. id, 'timestamp')
+    created[place] = type(at) == 'string' and at or '0'
+  end
+  out[#out + 1] = is_list and redis.call('LLEN', key) or redis.call('ZCARD', key)
+  out[#out + 1] = created
+end
+return out
+"""
+)
+"""ARGV: how many, names of lists and sorted sets. Give, of each: its length, and when the newest of
+its jobs were created. Changes nothing."""
+
+LOOK = (
+    PRELUDE
+    + STATE
+    + """
+local id = ARGV[1]
+if redis.call('TYPE', p .. id).ok ~= 'hash' then return false end
+local state, score = state_of(id)
+if state == 'none' and redis.call('HEXISTS', p .. id, 'timestamp') == 0 then return false end
+return {state, score, redis.call('HMGET', p .. id, unpack(ARGV, 2))}
+"""
+)
+"""ARGV: id, names of fields. Give: the job's state, its score there, its fields; nil: none such."""
