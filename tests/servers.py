@@ -7,7 +7,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,10 +158,11 @@ def postgres() -> Iterator[PostgresServer]:
 
 @dataclass
 class RedisServer:
-    """A Redis server without persistence."""
+    """A Redis server without persistence. `options` are more of its command line."""
 
     port: int
     directory: Path
+    options: Sequence[str] = ()
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -175,6 +176,7 @@ class RedisServer:
             [
                 program("redis-server"), "--port", str(self.port), "--bind", "127.0.0.1",
                 "--save", "", "--appendonly", "no", "--dir", str(self.directory),
+                *self.options,
             ],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
@@ -188,10 +190,10 @@ class RedisServer:
 
 
 @contextmanager
-def redis() -> Iterator[RedisServer]:
+def redis(*options: str) -> Iterator[RedisServer]:
     """A Redis server of its own."""
     with own_directory("qd-redis-") as directory:
-        server = RedisServer(free_port(), directory)
+        server = RedisServer(free_port(), directory, options)
         server.start()
         try:
             yield server

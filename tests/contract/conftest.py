@@ -11,6 +11,7 @@ from contract.foreign_harness import open_foreign
 from contract.harness import EngineHarness, HarnessFactory
 from contract.hybrid_harness import open_hybrid
 from contract.procrastinate_harness import open_procrastinate
+from contract.rq_harness import open_rq
 from contract.sql_harness import open_postgres, open_sqlite
 
 __all__ = ["bullmq_programs"]
@@ -23,6 +24,7 @@ HARNESSES: dict[str, HarnessFactory] = {
     "procrastinate": open_procrastinate,
     "bullmq-5": open_bullmq5,
     "bullmq-6": open_bullmq6,
+    "rq": open_rq,
 }
 
 

@@ -175,6 +175,13 @@ def test_queue_name_without_prefix_is_tried_as_given_first(server: Server, cli: 
     assert server.asked == ["POST /queues/mail/pause", "POST /queues/queue%3Amail/pause"]
 
 
+def test_a_pause_says_how_far_it_may_reach(server: Server, cli: Cli) -> None:
+    paused = ok({"queue": "queue:mail", "status": "paused", "affected": ["queue:a", "queue:mail"]})
+    server.answer("POST", "/queues/queue%3Amail/pause?source=rq&scope=global", paused)
+    outcome = cli("pause", "queue:mail", "--source", "rq", "--scope", "global")
+    assert (outcome.code, outcome.err) == (0, "Also paused: queue:a\n")
+
+
 def test_queue_that_does_not_exist_is_refused(server: Server, cli: Cli) -> None:
     outcome = cli("resume", "queue:nope")
     assert (outcome.code, outcome.out) == (1, "")

@@ -117,7 +117,7 @@ def _details(error: HTTPException) -> list[Detail]:
 
 def handle(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Litestar's exception handler, for everything that is raised inside a route."""
-    _name_allowed_values(request, error)
+    _put_right(request, error)
     status, headers, body = render(error, context_of(request.scope).request_id)
     return Response(
         body,
@@ -127,8 +127,10 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]
     )
 
 
-def _name_allowed_values(request: Request[Any, Any, Any], error: Exception) -> None:
-    """`Invalid enum value 'x'` does not say what would be right; the handler's signature does."""
+def _put_right(request: Request[Any, Any, Any], error: Exception) -> None:
+    """`Invalid enum value 'x'` does not say what would be right, and a parameter may have another
+    name than the handler's argument; the handler's signature says both.
+    """
     if not isinstance(error, ValidationException) or not isinstance(error.extra, list):
         return
     parameters = request.scope["route_handler"].parsed_fn_signature.parameters
@@ -140,6 +142,7 @@ def _name_allowed_values(request: Request[Any, Any, Any], error: Exception) -> N
         for kind in kinds:
             if isinstance(kind, type) and issubclass(kind, enum.Enum):
                 item["message"] = f"must be one of {', '.join(member.value for member in kind)}"
+        item["key"] = getattr(parameter.kwarg_definition, "query", None) or item["key"]
 
 
 def decoded(raw: bytes, what: str) -> Any:

@@ -33,7 +33,7 @@ from quarterdeck.api.queue_schemas import (
 from quarterdeck.core.clock import utc_now
 from quarterdeck.core.errors import NotFound
 from quarterdeck.core.pagination import DEFAULT_LIMIT, MAX_LIMIT
-from quarterdeck.queues.model import BulkAction, JobState, PauseResult, QueueRef
+from quarterdeck.queues.model import BulkAction, JobState, PauseResult, PauseScope, QueueRef
 from quarterdeck.queues.operations import BulkOperations
 from quarterdeck.queues.service import QueueService
 from quarterdeck.queues.watching import QueueWatch
@@ -56,6 +56,14 @@ Text = Annotated[
 Hours = Annotated[int, Parameter(ge=1, le=90 * 24, description="How far back; at most 90 days.")]
 Status = Annotated[
     JobState | None, Parameter(description="One state; all four when it is left out.")
+]
+Reach = Annotated[
+    PauseScope | None,
+    Parameter(
+        query="scope",
+        description="How far this may reach; another reach is refused with 409. Must be given as "
+        "`global` where `capabilities.pause_scope` is that: it stops the whole source.",
+    ),
 ]
 
 
@@ -126,11 +134,14 @@ async def list_errors(
     summary="Pause a queue",
 )
 async def pause_queue(
-    queues: QueueService, queue_name: QueueName, source: SourceName = None
+    queues: QueueService,
+    queue_name: QueueName,
+    source: SourceName = None,
+    reach: Reach = None,
 ) -> Envelope[QueueChange]:
     """Emergency stop: no worker takes a job from this queue any more; running jobs finish."""
     ref = await _ref(queues, queue_name, source)
-    return ok(_change(ref, "paused", await queues.pause(ref)))
+    return ok(_change(ref, "paused", await queues.pause(ref, reach)))
 
 
 @post(
@@ -141,11 +152,14 @@ async def pause_queue(
     summary="Resume a queue",
 )
 async def resume_queue(
-    queues: QueueService, queue_name: QueueName, source: SourceName = None
+    queues: QueueService,
+    queue_name: QueueName,
+    source: SourceName = None,
+    reach: Reach = None,
 ) -> Envelope[QueueChange]:
     """Let workers take jobs from this queue again."""
     ref = await _ref(queues, queue_name, source)
-    return ok(_change(ref, "resumed", await queues.resume(ref)))
+    return ok(_change(ref, "resumed", await queues.resume(ref, reach)))
 
 
 @post(

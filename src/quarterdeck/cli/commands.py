@@ -33,6 +33,10 @@ JobId = Annotated[str, typer.Argument(help="The job's id, as `jobs` prints it.")
 Source = Annotated[
     str | None, typer.Option("--source", help="The source, where several have such a queue.")
 ]
+Scope = Annotated[
+    str | None,
+    typer.Option("--scope", help="How far it may reach; `global` where it stops all queues."),
+]
 
 ATTEMPTS: Mapping[object, str] = {True: "start from zero", False: "go on from where they were"}
 
@@ -87,23 +91,25 @@ def jobs(  # noqa: PLR0913, PLR0917 - one argument for each option
 def pause(
     queue: Queue,
     source: Source = None,
+    scope: Scope = None,
     as_json: AsJson = False,
     url: Url = None,
     token: Token = None,
 ) -> None:
     """Stop a queue: no worker takes a job from it any more; running jobs finish."""
-    _switch(client_of(url, token), queue, "pause", source, as_json)
+    _switch(client_of(url, token), queue, "pause", {"source": source, "scope": scope}, as_json)
 
 
 def resume(
     queue: Queue,
     source: Source = None,
+    scope: Scope = None,
     as_json: AsJson = False,
     url: Url = None,
     token: Token = None,
 ) -> None:
     """Let workers take jobs from a queue again."""
-    _switch(client_of(url, token), queue, "resume", source, as_json)
+    _switch(client_of(url, token), queue, "resume", {"source": source, "scope": scope}, as_json)
 
 
 def retry(job_id: JobId, as_json: AsJson = False, url: Url = None, token: Token = None) -> None:
@@ -144,8 +150,8 @@ def _ask(job_id: str) -> None:
         raise CommandFailed("Nothing was deleted.", ExitCode.REFUSED)
 
 
-def _switch(client: ApiClient, queue: str, verb: str, source: str | None, as_json: bool) -> None:
-    data = call_queue(client, "POST", queue, verb, {"source": source})
+def _switch(client: ApiClient, queue: str, verb: str, query: Data, as_json: bool) -> None:
+    data = call_queue(client, "POST", queue, verb, query)
     if as_json:
         print_json(data)
         return

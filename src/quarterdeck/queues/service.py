@@ -28,6 +28,7 @@ from quarterdeck.queues.model import (
     JobRef,
     JobState,
     PauseResult,
+    PauseScope,
     PauseSupport,
     QueueRef,
     QueueStats,
@@ -52,6 +53,12 @@ ERROR_SAMPLE = 10_000
 """Grouping reads at most so many failures, the newest."""
 
 MAX_NEEDLE = 200
+
+_REACHES = {
+    PauseScope.BAND: "Pause and resume reach this band of the queue alone.",
+    PauseScope.QUEUE: "Pause and resume reach the whole queue, all its bands.",
+    PauseScope.GLOBAL: "Pause and resume reach every queue of the source '{source}'.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,14 +145,19 @@ class QueueService:
             )
         return self._redacted(job)
 
-    async def pause(self, queue: QueueRef) -> PauseResult:
-        """Stop workers from taking jobs of this queue."""
-        self._require_pause(queue)
+    async def pause(self, queue: QueueRef, scope: PauseScope | None = None) -> PauseResult:
+        """Stop workers from taking jobs of this queue.
+
+        Raises:
+            Unsupported: the engine cannot.
+            Conflict: it reaches another `scope` than the one asked for; with none, all queues.
+        """
+        self._require_pause(queue, scope)
         return await self._engines[queue.source].pause(queue)
 
-    async def resume(self, queue: QueueRef) -> PauseResult:
-        """Let workers take jobs of this queue again."""
-        self._require_pause(queue)
+    async def resume(self, queue: QueueRef, scope: PauseScope | None = None) -> PauseResult:
+        """Let workers take jobs of this queue again. Raises what `pause` does."""
+        self._require_pause(queue, scope)
         return await self._engines[queue.source].resume(queue)
 
     async def retry(self, job_id: str) -> RetryResult:
@@ -243,11 +255,18 @@ class QueueService:
             raise NotFound("There is no such job: its source is not configured here.")
         return self._engines[ref.source]
 
-    def _require_pause(self, queue: QueueRef) -> None:
+    def _require_pause(self, queue: QueueRef, scope: PauseScope | None) -> None:
         capabilities = self._engines[queue.source].capabilities(queue)
         if capabilities.pause is PauseSupport.NONE:
             reason = " ".join(capabilities.notes) or "This engine has no way to pause a queue."
             raise Unsupported.of("pause", "none", reason)
+        real = capabilities.pause_scope
+        if scope is not real and (scope or real is PauseScope.GLOBAL):
+            reaches = _REACHES[real].format(source=queue.source)
+            raise Conflict(
+                f"{reaches} Say `scope={real}` if you mean that.",
+                [{"field": "scope", "message": real.value, "source": "query"}],
+            )
 
     def _redacted(self, job: Job) -> Job:
         text = self._redactor.text

@@ -10,9 +10,15 @@ ENGINES = {
     "hybrid": "quarterdeck.queues.adapters.hybrid:HybridEngine",
     "procrastinate": "quarterdeck.queues.adapters.procrastinate:ProcrastinateEngine",
     "bullmq": "quarterdeck.queues.adapters.bullmq:BullmqEngine",
+    "rq": "quarterdeck.queues.adapters.rq:RqEngine",
 }
 
-EXTRAS = {"hybrid": "redis", "procrastinate": "procrastinate", "bullmq": "bullmq"}
+EXTRAS = {
+    "hybrid": "redis",
+    "procrastinate": "procrastinate",
+    "bullmq": "bullmq",
+    "rq": "rq",
+}
 """The extra of the package that holds an engine's driver, where it needs one."""
 
 
