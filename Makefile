@@ -26,7 +26,7 @@ endif
 READY_TO_RUN := .venv/.ready-to-run
 READY_TO_TEST := .venv/.ready-to-test
 
-.PHONY: help run test check bench openapi engine-table format clean system-packages
+.PHONY: help run test check bench openapi engine-table screenshots format clean system-packages
 .PHONY: check-format check-lint check-types check-contracts check-unit
 
 help: ## List the verbs.
@@ -54,6 +54,9 @@ openapi: $(READY_TO_TEST) ## Write docs/openapi.json anew.
 engine-table: $(READY_TO_TEST) ## Write the README's table of engines anew.
 	@$(IN_ENV) python scripts/engine_table.py
 
+screenshots: system-packages $(READY_TO_TEST) ## Write docs/screenshots/*.png anew; takes a quarter of an hour.
+	@PYTHONPATH=tests $(IN_ENV) python scripts/screenshots.py
+
 format: $(READY_TO_TEST) ## Rewrite the code in the house style.
 	@$(IN_ENV) ruff check --quiet --fix-only .
 	@$(IN_ENV) ruff format .
@@ -61,7 +64,7 @@ format: $(READY_TO_TEST) ## Rewrite the code in the house style.
 clean: ## Remove the environment and the caches; data/ stays.
 	rm -rf .venv .make .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
-system-packages: ## Install the servers that the tests start: Redis, PostgreSQL, MariaDB, RabbitMQ...
+system-packages: ## Install what the tests start: Redis, PostgreSQL, MariaDB, Chromium...
 	@scripts/system-packages servers
 	@scripts/unpack-exim .make/exim
 

@@ -1,11 +1,12 @@
 """Who may do what, over the wire: closed by default, 401 and 403 before anything else."""
 
+import http.client
 import json
 
 import pytest
 
 from acceptance.seeding import seed
-from acceptance.server_process import ServerProcess
+from acceptance.server_process import PREFIX, ServerProcess
 
 READS = ["/queues", "/queues/queue:x", "/queues/queue:x/jobs", "/jobs/job_x", "/operations/op_x"]
 CHANGES = [
@@ -89,6 +90,34 @@ def test_revoked_token_is_refused_at_once(server: ServerProcess) -> None:
     answer = server.call("GET", "/queues", token=token)
     assert answer.status == 401
     assert "revoked" in answer.error["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "by_session"),
+    [
+        ("/queues/stream", True),
+        ("/queues/stream", False),
+        ("/infrastructure/alerts/stream", False),
+        ("/logs/tail", False),
+    ],
+)
+def test_stream_ends_with_the_token(server: ServerProcess, path: str, by_session: bool) -> None:
+    token = server.run("token", "create", "--name", "listener", "--role", "viewer").stdout.strip()
+    headers = {"Authorization": f"Bearer {token}"}
+    if by_session:
+        opened = server.call("POST", "/session", token=token)
+        headers = {"Cookie": opened.headers["set-cookie"].partition(";")[0]}
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    try:
+        connection.request("GET", PREFIX + path, headers=headers)
+        response = connection.getresponse()
+        assert response.status == 200
+        assert response.readline()
+        assert server.run("token", "revoke", token.split("_")[2]).returncode == 0
+        # It ends as an answer should, not by a lost connection.
+        response.read()
+    finally:
+        connection.close()
 
 
 def test_no_secret_reaches_the_log(server: ServerProcess) -> None:

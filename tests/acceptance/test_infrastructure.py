@@ -272,6 +272,9 @@ def test_a_heartbeat_is_noted_for_who_may_send_it(server: ServerProcess) -> None
     path = "/infrastructure/heartbeats/nightly%20backup"
     assert server.post(path, role="ingest").data["heartbeat"] == "nightly backup"
     assert server.post(path, role="viewer").status == 403
+    rows = server.get("/audit?action=health.heartbeat").data["entries"]
+    # One comes every few seconds: rows of those would bury the changes.
+    assert [each["outcome"] for each in rows] == ["denied"]
 
 
 def test_pushed_metrics_are_taken_and_garbage_is_named(server: ServerProcess) -> None:

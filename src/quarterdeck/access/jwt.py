@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -23,6 +24,8 @@ MAX_TOKEN = 16_384
 MAX_HEADER = 4096
 MAX_SUBJECT = 255
 MAX_NAME = 100
+_LAST_SECOND = 253_402_300_799
+"""9999-12-31T23:59:59Z, the end of what a datetime can hold."""
 
 
 class _Header(msgspec.Struct):
@@ -108,7 +111,9 @@ class JwtVerifier:
                 f"No role in the token's claim '{self._settings.role_claim}' is known here. "
                 "Ask an administrator to map it in [access.jwt.roles]."
             )
-        return Principal(f"jwt:{subject}", _display_name(claims), role, "jwt")
+        # Beyond the calendar it is as good as endless; a session ends sooner anyhow.
+        valid_until = datetime.fromtimestamp(min(claims["exp"], _LAST_SECOND), UTC)
+        return Principal(f"jwt:{subject}", _display_name(claims), role, "jwt", valid_until)
 
     def _role(self, claims: Mapping[str, Any]) -> Role | None:
         held = _find(claims, self._settings.role_claim)

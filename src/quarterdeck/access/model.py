@@ -1,6 +1,6 @@
 """Who asks, and what they may do. Pure data."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal
@@ -48,6 +48,8 @@ class Principal:
     name: str
     role: Role
     kind: Literal["token", "jwt"]
+    valid_until: datetime | None = field(default=None, compare=False)
+    """When what it was shown with ends; None: not by itself."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,18 @@ tokens = Table(
     Column("last_used_at", UtcDateTime),
 )
 
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("mac", LargeBinary, primary_key=True),
+    Column("principal", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+)
+
 audit = Table(
     "audit",
     metadata,

@@ -138,7 +138,7 @@ class TokenStore:
         now = self._clock()
         _require_valid(token, now)
         self._touch(token, now)
-        return Principal(f"token:{token.id}", token.name, token.role, "token")
+        return Principal(f"token:{token.id}", token.name, token.role, "token", token.expires_at)
 
     async def list_tokens(self) -> list[Token]:
         """Every token that was ever made, oldest first."""

@@ -11,10 +11,8 @@ from quarterdeck.alerts.service import AlertService
 from quarterdeck.api.alert_schemas import alert_item
 from quarterdeck.api.context import context_of, header
 from quarterdeck.api.envelope import ErrorBody, encode
+from quarterdeck.api.streams import ALIVE, Events, event_stream
 from quarterdeck.core.errors import InvalidRequest, QuarterdeckError
-
-ALIVE = b": alive\n\n"
-HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 
 @get(
@@ -31,11 +29,7 @@ async def stream_alerts(request: Request[Any, Any, Any], alerts: AlertService) -
     last = header(request.scope, b"last-event-id")
     start = _number(last) if last else await alerts.last_event_id()
     request_id = context_of(request.scope).request_id
-    return Stream(
-        _events(start, alerts.follow(start), request_id),
-        media_type="text/event-stream",
-        headers=HEADERS,
-    )
+    return event_stream(request, _events(start, alerts.follow(start), request_id))
 
 
 def router() -> Router:
@@ -53,7 +47,7 @@ def _number(last: str) -> int:
 
 async def _events(
     start: int, changes: AsyncIterator[Sequence[tuple[int, Alert]]], request_id: str
-) -> AsyncIterator[bytes]:
+) -> Events:
     # An id of its own: who loses the connection before the first alert comes back to here.
     yield b"id: %d\n: alive\n\n" % start
     try:

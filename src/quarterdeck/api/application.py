@@ -10,6 +10,7 @@ from litestar.di import Provide
 from quarterdeck.access.audit import AuditTrail
 from quarterdeck.access.idempotency import IdempotencyKeys
 from quarterdeck.access.service import Authenticator
+from quarterdeck.access.sessions import SessionStore
 from quarterdeck.alerts.service import AlertService
 from quarterdeck.api import (
     alert_stream,
@@ -27,6 +28,7 @@ from quarterdeck.api import (
     queue_stream,
     queues,
     reputation,
+    session,
     silences,
     system,
 )
@@ -59,6 +61,7 @@ PREFIX = "/api/v1/platform/system"
 GIVEN = (
     "queues", "operations", "trail", "server_metrics", "logs", "exports", "searches", "health",
     "metrics_intake", "alerts", "queue_watch", "queue_stream", "reputation", "mail_intake",
+    "sessions",
 )  # fmt: skip
 """What handlers may ask for by name."""
 
@@ -72,6 +75,7 @@ class Services:
     queue_stream: QueueStream
     operations: BulkOperations
     authenticator: Authenticator
+    sessions: SessionStore
     trail: AuditTrail
     idempotency: IdempotencyKeys
     checks: Mapping[str, Check]
@@ -87,14 +91,22 @@ class Services:
     """Told of each answer, so that the server knows its own response times."""
 
 
-def build(services: Services, limiter: RateLimiter, proxies: Sequence[str]) -> App:
-    """Everything from the outermost layer in: context, identity and limits, then the routes."""
+def build(
+    services: Services,
+    limiter: RateLimiter,
+    proxies: Sequence[str],
+    console: Callable[[App], App] = lambda app: app,
+) -> App:
+    """Everything from the outermost layer in: context, identity and limits, then the routes.
+
+    `console` is a layer that answers for its own pages and passes everything else on.
+    """
     counted = Metrics()
     given = (
         services.queues, services.operations, services.trail, counted, services.logs,
         services.exports, services.searches, services.health, services.metrics_intake,
         services.alerts, services.queue_watch, services.queue_stream, services.reputation,
-        services.mail_intake,
+        services.mail_intake, services.sessions,
     )  # fmt: skip
     routes = Litestar(
         route_handlers=[*_public(services), _closed(services)],
@@ -105,8 +117,10 @@ def build(services: Services, limiter: RateLimiter, proxies: Sequence[str]) -> A
         request_max_body_size=None,
     )
     inner = cast(App, routes)  # Litestar types its scopes more narrowly than ASGI does
-    identity = IdentityLayer(inner, services.authenticator, limiter)
-    return ContextLayer(identity, proxies, counted.requests, counted.seconds, services.observe)
+    identity = IdentityLayer(inner, services.authenticator, services.sessions, limiter)
+    return ContextLayer(
+        console(identity), proxies, counted.requests, counted.seconds, services.observe
+    )
 
 
 def openapi_document() -> bytes:
@@ -155,7 +169,7 @@ def _rooms() -> list[Router]:
         queues.router(), queue_stream.router(), logs.router(), log_tail.router(),
         log_exports.router(), log_searches.router(), health.router(), alerts.router(),
         alert_stream.router(), silences.router(), reputation.router(), mail_events.router(),
-        audit.router(),
+        audit.router(), session.router(),
     ]  # fmt: skip
 
 

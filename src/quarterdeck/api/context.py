@@ -1,5 +1,6 @@
 """What we know of a request while it is being answered."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from litestar.types import Scope as LitestarScope
@@ -19,6 +20,10 @@ class RequestContext:
     principal: Principal | None = None
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     """Headers that the answer gets, whoever writes it."""
+    identify: Callable[[], Awaitable[object]] | None = None
+    """Asks again who it is: answers that go on for long must end when a token does."""
+    is_secure: bool = False
+    """Whether it came over https, as far as we or a trusted proxy can tell."""
 
 
 def context_of(scope: Scope | LitestarScope) -> RequestContext:

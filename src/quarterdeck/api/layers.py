@@ -13,12 +13,15 @@ from urllib.parse import unquote_to_bytes
 
 from prometheus_client import Counter, Histogram
 
+from quarterdeck.access.model import Principal
 from quarterdeck.access.service import Authenticator
+from quarterdeck.access.sessions import SessionStore
 from quarterdeck.api.asgi import App, Message, Receive, Scope, Send
 from quarterdeck.api.context import KEY, RequestContext, context_of, header
+from quarterdeck.api.cookies import require_own_page, session_value
 from quarterdeck.api.envelope import send_json
 from quarterdeck.api.errors import render
-from quarterdeck.api.limits import Bucket, RateLimiter
+from quarterdeck.api.limits import CONSOLE, Bucket, RateLimiter
 from quarterdeck.core.errors import QuarterdeckError, Unauthenticated
 from quarterdeck.core.ids import mint
 
@@ -75,7 +78,9 @@ class ContextLayer:
         started = time.perf_counter()
         given = header(scope, b"x-request-id")
         request_id = given if given and REQUEST_ID.match(given) else mint("req")
-        context = RequestContext(request_id, self._client_ip(scope))
+        context = RequestContext(
+            request_id, self._client_ip(scope), is_secure=self._is_secure(scope)
+        )
         scope[KEY] = context
         # Names are one encoded segment each: routing must see %2F, not a slash (ruling 2).
         scope["path"] = _routable(scope["raw_path"])
@@ -132,6 +137,15 @@ class ContextLayer:
                 return hop[:64]
         return peer
 
+    def _is_secure(self, scope: Scope) -> bool:
+        """TLS mostly ends at a proxy, which says so; others could only fool themselves."""
+        client = scope.get("client")
+        if client and self._is_proxy(client[0]):
+            forwarded = header(scope, b"x-forwarded-proto")
+            if forwarded:
+                return forwarded.strip().lower() == "https"
+        return bool(scope.get("scheme") == "https")
+
     def _is_proxy(self, address: str) -> bool:
         try:
             return any(ip_address(address) in network for network in self._proxies)
@@ -148,9 +162,16 @@ def _routable(raw_path: bytes) -> str:
 class IdentityLayer:
     """Who asks, and how often: closed by default, 401 before anything else, then the limits."""
 
-    def __init__(self, app: App, authenticator: Authenticator, limiter: RateLimiter) -> None:
+    def __init__(
+        self,
+        app: App,
+        authenticator: Authenticator,
+        sessions: SessionStore,
+        limiter: RateLimiter,
+    ) -> None:
         self._app = app
         self._authenticator = authenticator
+        self._sessions = sessions
         self._limiter = limiter
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -180,15 +201,25 @@ class IdentityLayer:
         if scope["method"] == "POST" and SIGNED.match(scope["path"]):
             return await self._charged(self._limiter.signed(context.client_ip), context)
         try:
-            principal = await self._authenticator.authenticate(header(scope, b"authorization"))
+            principal, client = await self._identify(scope)
         except Unauthenticated:
             charge = await self._limiter.charge(self._limiter.bad_tokens(context.client_ip))
             context.headers = charge.headers()
             charge.require("Too many refused tokens came from your address.")
             raise
         context.principal = principal
-        bucket = self._limiter.bucket(principal, header(scope, b"x-quarterdeck-client"))
-        return await self._charged(bucket, context)
+        context.identify = lambda: self._identify(scope)
+        return await self._charged(self._limiter.bucket(principal, client), context)
+
+    async def _identify(self, scope: Scope) -> tuple[Principal, str | None]:
+        """Who asks, by which client. A token that is sent counts before the browser's cookie."""
+        authorization = header(scope, b"authorization")
+        value = None if authorization else session_value(scope)
+        if value is None:
+            client = header(scope, b"x-quarterdeck-client")
+            return await self._authenticator.authenticate(authorization), client
+        require_own_page(scope)
+        return await self._sessions.authenticate(value), CONSOLE
 
     async def _charged(self, bucket: Bucket, context: RequestContext) -> Bucket:
         charge = await self._limiter.charge(bucket)

@@ -10,13 +10,11 @@ from quarterdeck.api.context import context_of, header
 from quarterdeck.api.envelope import ErrorBody, encode
 from quarterdeck.api.log_filter import WANTED
 from quarterdeck.api.logs import log_item
+from quarterdeck.api.streams import ALIVE, Events, event_stream
 from quarterdeck.core.errors import InvalidRequest, NotFound, QuarterdeckError
 from quarterdeck.logs.ids import decode_id, encode_id
 from quarterdeck.logs.model import Filter, LogEntry, Place
 from quarterdeck.logs.service import LogService
-
-ALIVE = b": alive\n\n"
-HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 
 @get(
@@ -35,11 +33,7 @@ async def tail_logs(request: Request[Any, Any, Any], logs: LogService, wanted: F
     start = _place(last) if last else await logs.here()
     lines = logs.follow(wanted, start)
     request_id = context_of(request.scope).request_id
-    return Stream(
-        _events(encode_id(start), lines, request_id),
-        media_type="text/event-stream",
-        headers=HEADERS,
-    )
+    return event_stream(request, _events(encode_id(start), lines, request_id))
 
 
 def router() -> Router:
@@ -56,9 +50,7 @@ def _place(last: str) -> Place:
         ) from None
 
 
-async def _events(
-    start: str, lines: AsyncIterator[list[LogEntry]], request_id: str
-) -> AsyncIterator[bytes]:
+async def _events(start: str, lines: AsyncIterator[list[LogEntry]], request_id: str) -> Events:
     # An id of its own: who loses the connection before the first line comes back to here.
     yield b"id: %b\n: alive\n\n" % start.encode()
     try:

@@ -12,6 +12,7 @@ from litestar.openapi.spec import Components, License, SecurityScheme
 
 from quarterdeck import __version__
 from quarterdeck.api import (
+    access_examples,
     examples,
     infrastructure_examples,
     log_examples,
@@ -140,7 +141,9 @@ def _sample(operation: str, media: str) -> Any:
     if media != "application/json":
         texts = {**examples.TEXTS, **log_examples.TEXTS, **infrastructure_examples.TEXTS}
         return texts[operation]
-    known = (examples, log_examples, infrastructure_examples, reputation_examples)
+    known = (
+        examples, log_examples, infrastructure_examples, reputation_examples, access_examples,
+    )  # fmt: skip
     data = next(each.DATA[operation] for each in known if operation in each.DATA)
     return {"success": True, "data": data}
 

@@ -9,11 +9,9 @@ from msgspec import Struct
 
 from quarterdeck.api.envelope import encode
 from quarterdeck.api.queue_schemas import Queue, Source, queue_item, source_item
+from quarterdeck.api.streams import ALIVE, Events, event_stream
 from quarterdeck.queues.stream import QueueChanges, QueueStream
 from quarterdeck.queues.watching import QueueWatch
-
-ALIVE = b": alive\n\n"
-HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 
 class QueueName(Struct, frozen=True):
@@ -44,11 +42,7 @@ async def stream_queues(
 
     There is nothing to go on from after an interruption: the first event has everything.
     """
-    return Stream(
-        _events(queue_stream.follow(), queue_watch),
-        media_type="text/event-stream",
-        headers=HEADERS,
-    )
+    return event_stream(request, _events(queue_stream.follow(), queue_watch))
 
 
 def router() -> Router:
@@ -56,7 +50,7 @@ def router() -> Router:
     return Router(path="/", tags=["Queues"], route_handlers=[stream_queues])
 
 
-async def _events(changes: AsyncIterator[QueueChanges], watch: QueueWatch) -> AsyncIterator[bytes]:
+async def _events(changes: AsyncIterator[QueueChanges], watch: QueueWatch) -> Events:
     is_first = True
     async for found in changes:
         if is_first or not found.is_empty:

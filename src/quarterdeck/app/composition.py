@@ -21,6 +21,7 @@ from quarterdeck.access.audit import AuditTrail
 from quarterdeck.access.idempotency import IdempotencyKeys
 from quarterdeck.access.jwt import JwtVerifier
 from quarterdeck.access.service import Authenticator
+from quarterdeck.access.sessions import SessionStore
 from quarterdeck.access.tokens import TokenStore
 from quarterdeck.alerts.service import AlertService
 from quarterdeck.api.application import Services, build
@@ -32,6 +33,7 @@ from quarterdeck.app.health_room import HealthRoom, compose_health
 from quarterdeck.app.log_room import LogRoom, compose_logs
 from quarterdeck.app.reputation_room import ReputationRoom, compose_reputation
 from quarterdeck.config import Jwt, Settings
+from quarterdeck.console.mount import Console
 from quarterdeck.core.errors import ConfigError
 from quarterdeck.facts import Facts, UnopenedFacts
 from quarterdeck.net.http import HttpClient
@@ -198,6 +200,7 @@ def compose(settings: Settings, facts: Facts) -> Server:
         queue_stream=stream,
         operations=operations,
         authenticator=_authenticator(settings, state, closing),
+        sessions=SessionStore(state, _token_key(settings)),
         trail=AuditTrail(state),
         idempotency=idempotency,
         checks={"state": lambda: _ping(state), "facts": log_room.service.check},
@@ -226,7 +229,7 @@ def compose(settings: Settings, facts: Facts) -> Server:
     )
     limiter = RateLimiter(settings.rate_limit)
     closing.push_async_callback(limiter.close)
-    application = build(services, limiter, settings.server.trusted_proxies)
+    application = build(services, limiter, settings.server.trusted_proxies, Console)
     return Server(
         application, services, worker, log_room, health_room, alert_service, reputation_room,
         closing,

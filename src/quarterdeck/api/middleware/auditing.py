@@ -8,6 +8,7 @@ import logging
 from urllib.parse import unquote
 
 from quarterdeck.access.audit import AuditTrail, NewAuditEntry
+from quarterdeck.access.model import Right
 from quarterdeck.api.asgi import App, Message, Receive, Scope, Send
 from quarterdeck.api.context import context_of, header
 from quarterdeck.api.guards import READING
@@ -41,7 +42,7 @@ class AuditLayer:
             user_agent=(header(scope, b"user-agent") or "")[:300] or None,
             request_id=context.request_id,
         )
-        if handler.opt.get("stream"):
+        if handler.opt.get("right") is Right.INGEST:
             await self._only_denied(entry, scope, receive, send)
             return
         audit_id = await self._trail.begin(entry)
@@ -63,7 +64,7 @@ class AuditLayer:
     async def _only_denied(
         self, entry: NewAuditEntry, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        """Lines and events that arrive change nothing of ours: only a refusal is worth a row."""
+        """What arrives (lines, events, signs of life) changes nothing: only a refusal is noted."""
 
         async def watch(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] == 403:
