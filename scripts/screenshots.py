@@ -14,7 +14,7 @@ from acceptance.demo_process import DemoProcess
 from acceptance.server_process import PREFIX
 
 FOLDER = Path(__file__).parents[1] / "docs" / "screenshots"
-SIZE = {"width": 1280, "height": 800}
+SIZE = {"width": 1120, "height": 720}
 MINUTES = 14.5
 """Into the second round of the sample platform, when most is wrong; and plots have a history."""
 

@@ -72,10 +72,10 @@ function AlertLine({ alert, may, reload }) {
   const end = alert.resolved_at ? Date.parse(alert.resolved_at) : now;
   const lasts = span((end - Date.parse(alert.started_at)) / 1000);
   return html`<div class="alert">
-    <${Pill} status=${isFiring ? alert.severity : alert.status} text=${isFiring ? alert.severity : `${alert.status} · ${alert.severity}`} />
+    <${Pill} status=${isFiring ? alert.severity : alert.status} />
     <div class="text">
       <a href=${viewAddress(["console", "alerts", alert.id])} data-row><bdi>${alert.message}</bdi></a>
-      <span class="dim">${alert.service} · <${Time} value=${alert.started_at} /> · ${isFiring ? "for" : "lasted"} ${lasts}${
+      <span class="dim">${isFiring ? "" : `${alert.severity} · `}${alert.service} · <${Time} value=${alert.started_at} /> · ${isFiring ? "for" : "lasted"} ${lasts}${
         alert.count > 1 ? ` · ${alert.count} times` : ""
       }${alert.flapping ? " · flapping" : ""}${alert.silenced_by ? " · silenced" : ""}${
         alert.inhibited_by ? " · held back by another" : ""

@@ -5,7 +5,7 @@ import { useAnswer, useNow, useQueues } from "../live.js";
 import { viewAddress } from "../router.js";
 import { ScoreSpark } from "../parts/addresses.js";
 import { DaySpark } from "../parts/day_strip.js";
-import { Ago, count, span } from "../parts/format.js";
+import { count, span } from "../parts/format.js";
 import { QueueSpark, Spark } from "../parts/spark.js";
 import { Loading } from "../parts/states.js";
 import { Pill, rank, tone } from "../parts/status.js";
@@ -157,7 +157,7 @@ function alertLines({ data, error }, now) {
     .filter((each) => !each.acknowledged)
     .map((each) => ({
       key: `alert ${each.id}`, room: "alert", status: each.severity, title: each.message,
-      text: html`${each.service} · since <${Ago} value=${each.started_at} now=${now} />`,
+      text: `${each.service} · for ${span((now - Date.parse(each.started_at)) / 1000)}`,
       href: viewAddress(["console", "alerts", each.id]),
     }));
   const cared = firing.length - lines.length;
