@@ -14,11 +14,15 @@ async def press(page: Page, *keys: str) -> None:
         await page.keyboard.press(key)
 
 
+async def open_palette(page: Page) -> None:
+    await press(page, "Control+k")
+    await expect(page.get_by_role("combobox")).to_be_focused()
+
+
 async def test_palette_goes_where_it_is_told(console: Console) -> None:
     seed(console.demo, "far-away", waiting=1)
     await console.go("/")
-    await press(console.page, "Control+k")
-    await expect(console.page.get_by_role("combobox")).to_be_focused()
+    await open_palette(console.page)
     await console.page.keyboard.type("far aw")
     await expect(console.page.get_by_role("option", name="queue:far-away")).to_be_visible()
     await press(console.page, "Enter")
@@ -28,7 +32,8 @@ async def test_palette_goes_where_it_is_told(console: Console) -> None:
 
 async def test_palette_is_walked_by_arrows_and_left_by_escape(console: Console) -> None:
     await console.go("/")
-    await press(console.page, "Control+k", "ArrowDown", "ArrowDown", "ArrowUp")
+    await open_palette(console.page)
+    await press(console.page, "ArrowDown", "ArrowDown", "ArrowUp")
     chosen = console.page.get_by_role("option", selected=True)
     await expect(chosen).to_contain_text("Queues")
     await press(console.page, "Escape")
@@ -39,12 +44,13 @@ async def test_palette_is_walked_by_arrows_and_left_by_escape(console: Console) 
 async def test_palette_finds_a_service_and_a_job(console: Console) -> None:
     [job] = seed(console.demo, "pasted", failed=1)
     await console.go("/")
-    await press(console.page, "Control+k")
+    await open_palette(console.page)
     await console.page.keyboard.type("api server")
     await expect(
         console.page.get_by_role("option", name="API Server service", exact=True)
     ).to_be_visible()
     await console.page.get_by_role("combobox").fill(job)
+    await expect(console.page.get_by_role("option", name=job)).to_be_visible()
     await press(console.page, "Enter")
     await expect(console.page.get_by_text("SMTP connection timeout")).to_be_visible()
 
@@ -57,7 +63,7 @@ async def test_letters_go_to_pages(console: Console) -> None:
         ("a", "Audit"),
         ("o", "Overview"),
     ):
-        await press(console.page, "g", letter)
+        await console.page.keyboard.type(f"g{letter}")
         await expect(console.page.get_by_role("heading", level=1)).to_have_text(title)
 
 

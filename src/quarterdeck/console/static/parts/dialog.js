@@ -1,11 +1,11 @@
 // Dialogs on the browser's own element: it keeps the focus inside, and Escape closes it.
 
-import { html, useEffect, useRef, useState } from "../vendor/htm-preact-3.1.1.mjs";
+import { html, useLayoutEffect, useRef, useState } from "../vendor/htm-preact-3.1.1.mjs";
 import { complain } from "./notices.js";
 
 export function Dialog({ title, onClose, children, wide = false }) {
   const element = useRef(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const dialog = element.current;
     dialog.showModal();
     // Closing it, and not only taking it away, gives the focus back to where it was.
@@ -33,7 +33,7 @@ export function Confirm({ title, verb, danger = false, act, onClose, children })
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState(null);
   const cancel = useRef(null);
-  useEffect(() => cancel.current.focus(), []);
+  useLayoutEffect(() => cancel.current.focus(), []);
   const go = async () => {
     setBusy(true);
     try {

@@ -1,6 +1,6 @@
 // The keyboard: letters act only where nobody is writing.
 
-import { html, useEffect } from "../vendor/htm-preact-3.1.1.mjs";
+import { html, useLayoutEffect } from "../vendor/htm-preact-3.1.1.mjs";
 import { navigate } from "../router.js";
 import { PLACES } from "../routes.js";
 import { Dialog } from "./dialog.js";
@@ -10,7 +10,7 @@ const FOLLOWS_MS = 1200;
 
 /** Listen for the shortcuts. `open` is called with `palette` or `help`. */
 export function useKeys(open, may) {
-  useEffect(() => {
+  useLayoutEffect(() => {
     let went = 0;
     const heard = (event) => {
       if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {

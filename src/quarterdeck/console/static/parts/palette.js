@@ -1,6 +1,6 @@
 // Ctrl K: type where to go. Queues, services, addresses and job ids are found by their names.
 
-import { html, useEffect, useMemo, useRef, useState } from "../vendor/htm-preact-3.1.1.mjs";
+import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../vendor/htm-preact-3.1.1.mjs";
 import { get } from "../api.js";
 import { useQueues } from "../live.js";
 import { navigate, viewAddress } from "../router.js";
@@ -15,7 +15,7 @@ export function Palette({ onClose, may, commands }) {
   const targets = useTargets(may, commands);
   const found = useMemo(() => search(targets, text), [targets, text]);
   const field = useRef(null);
-  useEffect(() => field.current.focus(), []);
+  useLayoutEffect(() => field.current.focus(), []);
   const choose = (target) => {
     onClose();
     if (target.act) target.act();

@@ -1,6 +1,6 @@
 // One queue: how it was, how it is, its jobs by status, and why they fail.
 
-import { html, useEffect, useMemo } from "../vendor/htm-preact-3.1.1.mjs";
+import { html, useLayoutEffect, useMemo } from "../vendor/htm-preact-3.1.1.mjs";
 import { useAnswer, useNow } from "../live.js";
 import { navigate, withQuery } from "../router.js";
 import { Ago, Num, Time, count, span } from "../parts/format.js";
@@ -207,7 +207,7 @@ function JobRow({ job, selected }) {
 
 function Drawer({ job, queue, may, reload }) {
   const close = () => navigate(withQuery({ job: null }));
-  useEffect(() => {
+  useLayoutEffect(() => {
     const heard = (event) => {
       if (event.key === "Escape" && !document.querySelector("dialog[open]")) close();
     };

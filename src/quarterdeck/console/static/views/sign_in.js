@@ -1,6 +1,6 @@
 // Signing in: one field. The token goes to the server once, which answers with a cookie.
 
-import { html, useEffect, useRef, useState } from "../vendor/htm-preact-3.1.1.mjs";
+import { html, useLayoutEffect, useRef, useState } from "../vendor/htm-preact-3.1.1.mjs";
 import { signIn } from "../api.js";
 
 export default function SignIn({ why, onSignedIn }) {
@@ -8,7 +8,7 @@ export default function SignIn({ why, onSignedIn }) {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState(null);
   const field = useRef(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     document.title = "Sign in · Quarterdeck";
     field.current.focus();
   }, []);
