@@ -61,7 +61,7 @@ function Services({ search, query }) {
 
 function Choice({ text, number = null, isOn, isExact = true, onClick }) {
   return html`<button type="button" aria-pressed=${isOn ? "true" : "false"} onClick=${onClick}
-    ><bdi>${text}</bdi>${
+    ><bdi>${text}</bdi>${" "}${
       number !== null &&
       html`<span title=${isExact ? undefined : "estimated"}>${isExact ? "" : "≈"}${count(number)}</span>`
     }</button

@@ -88,26 +88,33 @@ function Bar({ bucket, x, most }) {
   });
 }
 
-/** All steps from the search's start to its end; the API leaves out those without lines. */
+/**
+ * Steps of one width from the search's start to its end. The API's are as fine as the lines it
+ * found are close together, and those without lines are left out: here they are put together.
+ */
 function filled({ steps, step_s: step }, search, until) {
-  const ms = step * 1000;
-  const known = new Map(steps.map((each) => [Date.parse(each.start), each]));
-  const times = [...known.keys()];
-  const first = search.start_time ? floor(Date.parse(search.start_time), ms, times[0]) : times[0];
-  const end = search.end_time ? Date.parse(search.end_time) : Math.max(until, times.at(-1) ?? 0);
-  if (first === undefined || !ms) return [];
-  const size = Math.min(2 * BUCKETS, Math.floor((end - first) / ms) + 1);
-  return Array.from({ length: Math.max(1, size) }, (_, index) => {
-    const start = first + index * ms;
-    const { counts = {}, total = 0 } = known.get(start) ?? {};
-    return { start, end: start + ms, counts, total };
+  const times = steps.map((each) => Date.parse(each.start));
+  const first = search.start_time ? Date.parse(search.start_time) : times[0];
+  if (first === undefined) return [];
+  const newest = (times.at(-1) ?? first) + step * 1000;
+  const last = search.end_time ? Date.parse(search.end_time) : Math.max(until, newest - 1);
+  // A multiple of the API's width, counted from the same zero: no step of its is torn apart.
+  const width = step * 1000 * Math.max(1, Math.ceil((last - first) / (step * 1000 * BUCKETS)));
+  const base = Math.floor(first / width);
+  const size = Math.max(1, Math.floor(last / width) - base + 1);
+  const buckets = Array.from({ length: size }, (_, index) => {
+    const start = (base + index) * width;
+    return { start, end: start + width, counts: {}, total: 0 };
   });
+  steps.forEach((each, index) => add(buckets[Math.floor(times[index] / width) - base], each));
+  return buckets;
 }
 
-/** The last step at or before `at`, on the grid that `anchor` stands on. */
-function floor(at, ms, anchor) {
-  if (anchor === undefined) return undefined;
-  return anchor - Math.ceil(Math.max(0, anchor - at) / ms) * ms;
+function add(bucket, { counts, total }) {
+  bucket.total += total;
+  for (const [level, lines] of Object.entries(counts)) {
+    bucket.counts[level] = (bucket.counts[level] ?? 0) + lines;
+  }
 }
 
 const ordered = ([a, b]) => [Math.min(a, b), Math.max(a, b)];

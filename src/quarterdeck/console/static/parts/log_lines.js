@@ -76,9 +76,13 @@ class Lines {
     return (await this.#placeIn(page, line.id)) ?? (page > 0 ? this.#placeIn(page - 1, line.id) : null);
   }
 
+  /** Asks by itself: what `want` fetches is given up as soon as somebody looks elsewhere. */
   async #placeIn(page, id) {
-    await this.#load(page);
-    const place = this.#pages.get(page)?.findIndex((each) => each.id === id) ?? -1;
+    if (!this.#pages.has(page)) {
+      const { logs } = await this.#ask({ limit: PAGE, offset: page * PAGE });
+      this.#pages.set(page, logs);
+    }
+    const place = this.#pages.get(page).findIndex((each) => each.id === id);
     return place < 0 ? null : page * PAGE + place;
   }
 

@@ -17,7 +17,8 @@ export function LogRows({ total, at, want, open, details, grown = 0, label }) {
   const box = useRef(null);
   const [view, setView] = useState({ top: 0, height: 600 });
   const [openHeight, setOpenHeight] = useState(0);
-  const [focused, setFocused] = useState(null);
+  const goal = useRef(null);
+  const focus = useHeldFocus(grown);
   const size = Math.min(total, MOST_ROWS);
   const openPlace = open?.place ?? null;
   const extra = openPlace === null ? 0 : openHeight;
@@ -27,13 +28,13 @@ export function LogRows({ total, at, want, open, details, grown = 0, label }) {
   useView(box, setView);
   useStay(box, grown);
   useScrollTo(box, openPlace, open?.id);
-  const drawn = places(first, last, [openPlace, focused], size);
+  useLayoutEffect(() => reach(box.current, goal));
+  const drawn = places(first, last, [openPlace, focus.place], size);
   return html`<div
     class="lines" ref=${box} role="list" aria-label=${label} tabindex="-1"
     onScroll=${() => setView(viewOf(box.current))}
-    onFocusIn=${(event) => setFocused(placeOf(event.target))}
-    onFocusOut=${() => setFocused(null)}
-    onKeyDown=${(event) => onKey(event, box.current, size, geometry)}
+    onfocusin=${focus.onFocusIn} onfocusout=${focus.onFocusOut}
+    onKeyDown=${(event) => onKey(event, box.current, size, geometry, goal)}
   >
     <div style=${{ height: `${size * ROW + extra}px` }}></div>
     ${drawn.map((place) => {
@@ -94,12 +95,41 @@ function useScrollTo(box, place, id) {
   }, [id, place === null]);
 }
 
+/**
+ * The focus stays on its row when rows before it come and go: the browser takes it from an element
+ * that is moved in the document, and one that is not drawn could not keep it.
+ */
+function useHeldFocus(grown) {
+  const element = useRef(null);
+  const isDrawing = useRef(false);
+  const [at, setAt] = useState(null);
+  isDrawing.current = true;
+  useLayoutEffect(() => {
+    isDrawing.current = false;
+    const held = element.current;
+    if (held?.isConnected && held !== document.activeElement) held.focus({ preventScroll: true });
+  });
+  return {
+    place: at && at.place + grown - at.grown,
+    onFocusIn: (event) => {
+      element.current = event.target;
+      const place = placeOf(event.target);
+      setAt(place === null ? null : { place, grown });
+    },
+    onFocusOut: () => {
+      if (isDrawing.current) return;
+      element.current = null;
+      setAt(null);
+    },
+  };
+}
+
 function placeOf(element) {
   const row = element.closest("[data-place]");
   return row ? Number(row.dataset.place) : null;
 }
 
-function onKey(event, box, size, geometry) {
+function onKey(event, box, size, geometry, goal) {
   const step = { ArrowDown: 1, ArrowUp: -1, PageDown: 15, PageUp: -15, Home: -size, End: size }[event.key];
   if (!step || !event.target.matches("[data-row]")) return;
   event.preventDefault();
@@ -107,8 +137,15 @@ function onKey(event, box, size, geometry) {
   const top = topOf(next, geometry);
   if (top < box.scrollTop) box.scrollTop = top;
   if (top > box.scrollTop + box.clientHeight - 2 * ROW) box.scrollTop = top - box.clientHeight + 2 * ROW;
-  // The row is drawn once the list has heard of the new position.
-  requestAnimationFrame(() =>
-    requestAnimationFrame(() => box.querySelector(`[data-place="${next}"] [data-row]`)?.focus()),
-  );
+  goal.current = next;
+  reach(box, goal);
+}
+
+/** Put the focus where the keys led it, once that row is drawn and its line has come. */
+function reach(box, goal) {
+  if (goal.current === null) return;
+  const row = box.querySelector(`[data-place="${goal.current}"] [data-row]`);
+  if (!row) return;
+  goal.current = null;
+  row.focus({ preventScroll: true });
 }
