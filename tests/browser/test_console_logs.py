@@ -8,6 +8,7 @@ from playwright.async_api import Locator, expect
 
 from browser.console import NARROW, Console
 from browser.log_lines import LOGS, line, many, send
+from browser.test_console_views import overhang
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -196,7 +197,7 @@ async def test_hostile_text_is_text(console: Console) -> None:
     await rows(console).click()
     await console.page.get_by_role("button", name="80007 more characters").click()
     await expect(console.page.get_by_role("region", name="Message")).to_contain_text("the end")
-    assert await console.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert await overhang(console) == 0
 
 
 async def test_rows_are_walked_and_opened_by_keys(console: Console) -> None:

@@ -11,13 +11,13 @@ const SEEN = 300;
 
 export function LogAround({ line }) {
   const answer = useAnswer(["logs", line.id, "context"], { before: 10, after: 10 });
-  return html`<section aria-label="Around this line"><h3>Around this line</h3>
+  return html`<section aria-label="Around this line"><h2>Around this line</h2>
     <${Shown} answer=${answer} what="the lines around" rows=${6}>
       ${({ log, before, after, same_request: same }) => html`
         <p class="dim">The 10 lines of ${line.service || "its service"} on either side, oldest first.</p>
         <${Neighbours} lines=${[...before, log, ...after]} here=${log.id} />
         ${same.length > 1 &&
-        html`<h3>Same request</h3><${Neighbours} lines=${same} here=${log.id} isOfMany />`}`}
+        html`<h2>Same request</h2><${Neighbours} lines=${same} here=${log.id} isOfMany />`}`}
     </${Shown}>
   </section>`;
 }

@@ -29,7 +29,7 @@ export function LogDetails({ line, query }) {
     <${Text} text=${line.message} label="Message" />
     ${typeof stack === "string" && html`<${Text} text=${stack} label="Stack trace" />`}
     ${Object.keys(rest).length > 0 &&
-    html`<section aria-label="Metadata"><h3>Metadata</h3><${JsonTree} value=${rest} /></section>`}
+    html`<section aria-label="Metadata"><h2>Metadata</h2><${JsonTree} value=${rest} /></section>`}
     ${line.original && html`<${Original} text=${line.original} />`}`;
 }
 
@@ -70,7 +70,7 @@ function Fields({ line }) {
 function Text({ text, label }) {
   const [isWhole, setWhole] = useState(false);
   const isCut = !isWhole && text.length > LONG;
-  return html`<section aria-label=${label}><h3>${label}</h3>
+  return html`<section aria-label=${label}><h2>${label}</h2>
     <pre class="said" tabindex="0" aria-label=${label}><bdi>${isCut ? text.slice(0, LONG) : text}</bdi></pre>
     ${isCut && html`<button type="button" onClick=${() => setWhole(true)}>${text.length - LONG} more characters</button>`}
   </section>`;
@@ -80,7 +80,7 @@ function Text({ text, label }) {
 function Original({ text }) {
   const value = useMemo(() => parsed(text), [text]);
   if (value === undefined) return html`<${Text} text=${text} label="As it arrived" />`;
-  return html`<section aria-label="As it arrived"><h3>As it arrived</h3><${JsonTree} value=${value} open=${1} /></section>`;
+  return html`<section aria-label="As it arrived"><h2>As it arrived</h2><${JsonTree} value=${value} open=${1} /></section>`;
 }
 
 function parsed(text) {

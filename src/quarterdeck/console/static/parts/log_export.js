@@ -20,7 +20,7 @@ export function LogExport({ search, total, onClose }) {
   const answer = useAnswer(["logs", "exports"], { limit: SHOWN }, { everyMs: LOOK_MS });
   return html`<${Dialog} title="Export" onClose=${onClose} wide>
     <${Start} search=${search} total=${total} onStarted=${answer.reload} />
-    <h3>Your exports</h3>
+    <h2>Your exports</h2>
     <${Shown} answer=${answer} what="exports" rows=${2}>
       ${({ exports }) =>
         exports.length
