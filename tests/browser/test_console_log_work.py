@@ -141,7 +141,7 @@ async def test_log_view_is_for_everybody(console: Console, more: str) -> None:
     await console.go(f"{LOGS}?service=barrier-free&line={found['id']}{more}")
     await expect(console.page.get_by_role("region", name="Metadata")).to_be_attached()
     for scheme in ("light", "dark"):
-        await console.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        await console.page.emulate_media(color_scheme=scheme)
         assert await barriers(console) == []
         await console.page.set_viewport_size(NARROW)
     assert await overhang(console) == 0

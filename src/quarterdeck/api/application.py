@@ -11,6 +11,7 @@ from quarterdeck.access.audit import AuditTrail
 from quarterdeck.access.idempotency import IdempotencyKeys
 from quarterdeck.access.service import Authenticator
 from quarterdeck.access.sessions import SessionStore
+from quarterdeck.access.tokens import TokenStore
 from quarterdeck.alerts.service import AlertService
 from quarterdeck.api import (
     alert_stream,
@@ -31,6 +32,7 @@ from quarterdeck.api import (
     session,
     silences,
     system,
+    tokens,
 )
 from quarterdeck.api.asgi import App
 from quarterdeck.api.errors import handle
@@ -61,7 +63,7 @@ PREFIX = "/api/v1/platform/system"
 GIVEN = (
     "queues", "operations", "trail", "server_metrics", "logs", "exports", "searches", "health",
     "metrics_intake", "alerts", "queue_watch", "queue_stream", "reputation", "mail_intake",
-    "sessions",
+    "sessions", "tokens",
 )  # fmt: skip
 """What handlers may ask for by name."""
 
@@ -76,6 +78,7 @@ class Services:
     operations: BulkOperations
     authenticator: Authenticator
     sessions: SessionStore
+    tokens: TokenStore
     trail: AuditTrail
     idempotency: IdempotencyKeys
     checks: Mapping[str, Check]
@@ -106,7 +109,7 @@ def build(
         services.queues, services.operations, services.trail, counted, services.logs,
         services.exports, services.searches, services.health, services.metrics_intake,
         services.alerts, services.queue_watch, services.queue_stream, services.reputation,
-        services.mail_intake, services.sessions,
+        services.mail_intake, services.sessions, services.tokens,
     )  # fmt: skip
     routes = Litestar(
         route_handlers=[*_public(services), _closed(services)],
@@ -169,7 +172,7 @@ def _rooms() -> list[Router]:
         queues.router(), queue_stream.router(), logs.router(), log_tail.router(),
         log_exports.router(), log_searches.router(), health.router(), alerts.router(),
         alert_stream.router(), silences.router(), reputation.router(), mail_events.router(),
-        audit.router(), session.router(),
+        audit.router(), session.router(), tokens.router(),
     ]  # fmt: skip
 
 

@@ -194,13 +194,16 @@ def compose(settings: Settings, facts: Facts) -> Server:
         ),
     )
     closing.push_async_callback(alert_service.close)
+    tokens = TokenStore(state, _token_key(settings))
+    closing.push_async_callback(tokens.close)
     services = Services(
         queues=queues,
         queue_watch=watch,
         queue_stream=stream,
         operations=operations,
-        authenticator=_authenticator(settings, state, closing),
+        authenticator=_authenticator(settings, tokens, closing),
         sessions=SessionStore(state, _token_key(settings)),
+        tokens=tokens,
         trail=AuditTrail(state),
         idempotency=idempotency,
         checks={"state": lambda: _ping(state), "facts": log_room.service.check},
@@ -236,14 +239,14 @@ def compose(settings: Settings, facts: Facts) -> Server:
     )  # fmt: skip
 
 
-def _authenticator(settings: Settings, state: Database, closing: AsyncExitStack) -> Authenticator:
+def _authenticator(
+    settings: Settings, tokens: TokenStore, closing: AsyncExitStack
+) -> Authenticator:
     jwt = None
     if settings.access.jwt != Jwt():
         client = HttpClient()
         closing.push_async_callback(client.close)
         jwt = JwtVerifier(settings.access.jwt, client.get_bytes)
-    tokens = TokenStore(state, _token_key(settings))
-    closing.push_async_callback(tokens.close)
     return Authenticator(tokens, jwt)
 
 

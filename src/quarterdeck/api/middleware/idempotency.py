@@ -25,8 +25,10 @@ class IdempotencyLayer:
         """ASGI."""
         key = header(scope, b"idempotency-key")
         principal = context_of(scope).principal
-        is_stream = scope["route_handler"].opt.get("stream")
-        if key is None or principal is None or scope["method"] != "POST" or is_stream:
+        opt = scope["route_handler"].opt
+        # A stream is too long to be kept, and a secret is kept nowhere.
+        is_passing = opt.get("stream") or opt.get("secret")
+        if key is None or principal is None or scope["method"] != "POST" or is_passing:
             await self._app(scope, receive, send)
             return
         answer = await self._keys.claim(principal.id, key, _fingerprint(scope))
