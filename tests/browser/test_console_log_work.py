@@ -28,7 +28,7 @@ async def test_followed_lines_appear_above_those_that_were_there(console: Consol
     send(console, [line("followed", "after"), line("elsewhere", "not wanted")])
     await expect(rows).to_have_count(2)
     await expect(rows.first).to_contain_text("after")
-    await expect(console.page.locator("header small")).to_have_text("live · 1 lines came in")
+    await expect(console.page.locator("header small")).to_have_text("live · 1 line came in")
     await rows.first.click()
     send(console, [line("followed", "one more")])
     await expect(rows).to_have_count(3)

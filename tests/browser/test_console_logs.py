@@ -23,7 +23,7 @@ def rows(console: Console) -> Locator:
 
 async def matched(console: Console, number: str) -> None:
     await expect(console.page.locator("header small")).to_have_text(
-        re.compile(rf"^{number} lines match")
+        re.compile(rf"^{number} lines? match")
     )
 
 

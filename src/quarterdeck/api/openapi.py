@@ -42,6 +42,9 @@ IDEMPOTENCY_KEY = {
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]{1,255}$"},
 }
 
+NOT_KEPT = {"CreateToken"}
+"""Answers that hold a secret, and so are kept for no repetition."""
+
 ERROR_SCHEMA = {
     "type": "object",
     "required": ["success", "error"],
@@ -110,7 +113,7 @@ def _framework_schema(routes: Router, given: Iterable[str]) -> dict[str, Any]:
 
 def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     operation.setdefault("parameters", []).append(REQUEST_ID)
-    if method == "post":
+    if method == "post" and operation["operationId"] not in NOT_KEPT:
         operation["parameters"].append(IDEMPOTENCY_KEY)
     success = operation["responses"]["200"]
     success["description"] = "Done."

@@ -5,6 +5,7 @@ import { get, remove } from "../api.js";
 import { useAnswer } from "../live.js";
 import { Dialog, Doing } from "./dialog.js";
 import { bytes, count } from "./format.js";
+import { lineCount } from "./log_search.js";
 import { Empty, Shown } from "./states.js";
 import { Pill } from "./status.js";
 
@@ -47,7 +48,7 @@ function Start({ search, total, onStarted }) {
     <label class="check"><input
       type="checkbox" checked=${isPacked} onChange=${(event) => setPacked(event.target.checked)}
     /> gzip</label>
-    <${Doing} primary label=${total === null ? "Export the lines found" : `Export ${count(total)} lines`} act=${start} />
+    <${Doing} primary label=${total === null ? "Export the lines found" : `Export ${lineCount(total)}`} act=${start} />
   </div>`;
 }
 

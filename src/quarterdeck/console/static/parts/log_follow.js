@@ -2,6 +2,7 @@
 
 import { useEffect, useMemo, useState } from "../vendor/htm-preact-3.1.1.mjs";
 import { ApiError, PREFIX, get } from "../api.js";
+import { whileSeen } from "../live.js";
 
 const KEPT = 5000;
 const DRAW_MS = 200;
@@ -19,7 +20,7 @@ export function useFollow(search) {
     () => search && new Followed(search, () => redraw((old) => old + 1)),
     [key, turn],
   );
-  useEffect(() => followed?.open(), [followed]);
+  useEffect(() => followed && whileSeen(() => followed.open()), [followed]);
   return followed && { feed: followed, reopen: () => setTurn((old) => old + 1) };
 }
 
@@ -33,41 +34,51 @@ class Followed {
   #onChange;
   #fresh = [];
   #timer = 0;
+  #isSeeded = false;
 
   constructor(search, onChange) {
     this.#search = search;
     this.#onChange = onChange;
   }
 
-  /** Connect; gives the way to stop. */
+  /** Connect; gives the way to stop. Opened again, it catches up with what came in meanwhile. */
   open() {
+    this.#isSeeded = false;
+    this.#become("connecting");
     const source = new EventSource(`${PREFIX}/logs/tail?${new URLSearchParams(this.#search)}`);
     const stopping = new AbortController();
     source.addEventListener("open", () => {
       // Asked for only now: what is stored from here on comes by the stream, so none is missed.
-      if (this.state === "connecting") this.#seed(stopping.signal);
+      if (!this.#isSeeded) this.#seed(source, stopping.signal);
       this.#become("live");
     });
     source.addEventListener("log", (event) => {
       this.#fresh.push(JSON.parse(event.data));
-      this.#timer ||= setTimeout(() => this.#take(), DRAW_MS);
+      if (this.#isSeeded) this.#timer ||= setTimeout(() => this.#take(), DRAW_MS);
     });
     source.addEventListener("error", (event) => this.#broke(source, event));
     return () => {
       source.close();
       stopping.abort();
       clearTimeout(this.#timer);
+      this.#timer = 0;
     };
   }
 
-  async #seed(signal) {
+  async #seed(source, signal) {
     try {
       const { logs } = await get(["logs"], { ...this.#search, limit: 100 }, signal);
-      const known = new Set([...this.#fresh, ...this.lines].map((each) => each.id));
-      this.lines = [...this.lines, ...logs.filter((each) => !known.has(each.id))];
-      this.#onChange();
+      const found = new Set(logs.map((each) => each.id));
+      const others = this.lines.filter((each) => !found.has(each.id));
+      // Where these do not reach back to what was there, lines between them would be missing.
+      this.lines = others.length < this.lines.length ? [...logs, ...others] : logs;
+      this.#fresh = this.#fresh.filter((each) => !found.has(each.id));
+      this.#isSeeded = true;
+      this.#take();
     } catch (error) {
-      if (error.name !== "AbortError") this.#become(this.state, error);
+      if (error.name === "AbortError") return;
+      source.close();
+      this.#become("ended", error);
     }
   }
 

@@ -1,6 +1,7 @@
 // What is searched for, as the address says it and as the API wants it.
 
 import { withQuery } from "../router.js";
+import { count } from "./format.js";
 
 /** Parameters of a search that are in the address by the API's own names. */
 export const FILTERS = [
@@ -19,6 +20,9 @@ export const RANGES = [
   ["all", "All that is kept", null],
 ];
 export const USUAL_RANGE = "24h";
+
+/** `1 line`, `2,500 lines`. */
+export const lineCount = (number) => `${count(number)} ${number === 1 ? "line" : "lines"}`;
 
 /** The filters of an address, without those that are not given. */
 export function given(query) {

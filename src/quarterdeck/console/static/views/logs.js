@@ -12,7 +12,7 @@ import { useFollow } from "../parts/log_follow.js";
 import { LogHistogram } from "../parts/log_histogram.js";
 import { useLines } from "../parts/log_lines.js";
 import { LogRows, MOST_ROWS } from "../parts/log_rows.js";
-import { given, rangeOf, wanted, withoutTimes } from "../parts/log_search.js";
+import { given, lineCount, rangeOf, wanted, withoutTimes } from "../parts/log_search.js";
 import { LogSearchBar } from "../parts/log_search_bar.js";
 import { styled } from "../parts/log_style.js";
 import { SavedSearches } from "../parts/saved_searches.js";
@@ -52,8 +52,8 @@ const WORDS = { connecting: "connecting…", live: "live", waiting: "connecting 
 function Head({ lines, following, onAgain }) {
   const isFollowing = following !== null;
   const told = isFollowing
-    ? `${WORDS[following.feed.state]} · ${count(following.feed.received)} lines came in`
-    : lines.total !== null && `${count(lines.total)} lines match · ${ms(Math.round(lines.tookMs))}`;
+    ? `${WORDS[following.feed.state]} · ${lineCount(following.feed.received)} came in`
+    : lines.total !== null && `${lineCount(lines.total)} match · ${ms(Math.round(lines.tookMs))}`;
   return html`<header class="head"><h1>Logs</h1>
     <small role="status" class=${isFollowing ? `fresh ${following.feed.state}` : ""}>${told}</small>
     <span class="sp"></span>
@@ -141,7 +141,7 @@ function Followed({ following, query }) {
   const at = useCallback((index) => feed.lines[index] ?? null, [feed]);
   return html`${feed.error && !feed.error.details.some((each) => each.field === "query") &&
     html`<div class="pad"><${Failed} error=${feed.error} retry=${reopen} /></div>`}
-    ${id && place < 0 && html`<${Apart} id=${id} query=${query} />`}
+    ${id && place < 0 && feed.lines.length > 0 && html`<${Apart} id=${id} query=${query} />`}
     ${feed.lines.length
       ? html`<${LogRows}
           label="Lines as they come in" total=${feed.lines.length} at=${at} want=${nothing} grown=${feed.received}
