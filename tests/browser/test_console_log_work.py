@@ -132,6 +132,20 @@ async def test_part_that_fails_leaves_the_rest(console: Console) -> None:
     console.forgive("ERR_FAILED")
 
 
+async def test_lines_that_could_not_be_fetched_are_asked_for_again(console: Console) -> None:
+    send(console, many("patchy", 1000))
+    await console.go(f"{LOGS}?service=patchy")
+    await expect(console.page.locator("[data-place='0']")).to_contain_text("line number 0")
+    await console.context.route("**/logs?*offset=*", lambda route: route.abort())
+    await console.page.evaluate(f"{SCROLLED} = 700 * 28")
+    await expect(console.page.get_by_text("Some lines could not be fetched")).to_be_visible()
+    await console.context.unroute_all()
+    await console.page.get_by_role("button", name="Try again").click()
+    await expect(console.page.locator("[data-place='700']")).to_contain_text("line number 700")
+    await expect(console.page.get_by_text("Some lines could not be fetched")).to_have_count(0)
+    console.forgive("ERR_FAILED")
+
+
 @pytest.mark.parametrize(
     "more", ["", "&around=1", "&panel=syntax", "&panel=export", "&panel=saved"]
 )

@@ -35,6 +35,7 @@ class Lines {
   #onChange;
   #pages = new Map();
   #asked = new Map();
+  #wanted = [0, PAGE - 1];
   #timer = 0;
   #isOver = false;
 
@@ -51,6 +52,7 @@ class Lines {
   /** Have these places fetched. What nobody looks at any more is neither waited for nor kept. */
   want(first, last) {
     clearTimeout(this.#timer);
+    this.#wanted = [first, last];
     const start = Math.floor(first / PAGE);
     const size = Math.floor(last / PAGE) - start + 1;
     const numbers = Array.from({ length: size }, (_, index) => start + index);
@@ -60,9 +62,7 @@ class Lines {
   }
 
   retry() {
-    this.error = null;
-    this.#onChange();
-    this.want(0, PAGE - 1);
+    this.want(...this.#wanted);
   }
 
   /** The place of a line in this search; null: it is not in it. */
@@ -93,6 +93,7 @@ class Lines {
   }
 
   async #fetch(numbers) {
+    this.error = null;
     for (const [page, stopping] of this.#asked) {
       if (!numbers.includes(page)) stopping.abort();
     }
@@ -109,7 +110,6 @@ class Lines {
       const found = await this.#ask({ limit: PAGE, offset: page * PAGE }, stopping.signal);
       if (this.total === null) this.#settle(found, performance.now() - began);
       this.#pages.set(page, found.logs);
-      this.error = null;
     } catch (error) {
       if (error.name === "AbortError") return;
       this.error = error;
