@@ -32,6 +32,7 @@ FILE_ONLY = frozenset(
     {
         "queues.sources",
         "access.jwt.roles",
+        "access.oidc.roles",
         "health.services",
         "alerts.rules",
         "alerts.channels",
@@ -44,6 +45,7 @@ FILE_ONLY = frozenset(
 SECRET_KEYS = frozenset(
     {
         "secret",
+        "client_secret",
         "url",
         "urls",
         "redis_url",
@@ -104,6 +106,14 @@ class RateLimit(Struct, frozen=True, forbid_unknown_fields=True):
     """Shared counters for several replicas; empty: counters in this process."""
 
 
+PROVIDER_ROLES: dict[str, RoleName] = {
+    "ops": "ops",
+    "super_admin": "admin",
+    "admin": "viewer",
+    "support": "viewer",
+}
+
+
 class Jwt(Struct, frozen=True, forbid_unknown_fields=True):
     """`[access.jwt]`: tokens of the platform's own identity provider. Off without an issuer."""
 
@@ -115,17 +125,24 @@ class Jwt(Struct, frozen=True, forbid_unknown_fields=True):
     """For HS256 only; at least 32 bytes."""
     role_claim: str = "role"
     """Dotted path of the claim that holds the role or a list of roles."""
-    roles: dict[str, RoleName] = field(
-        default_factory=lambda: {
-            "ops": "ops",
-            "super_admin": "admin",
-            "admin": "viewer",
-            "support": "viewer",
-        }
-    )
+    roles: dict[str, RoleName] = field(default_factory=lambda: dict(PROVIDER_ROLES))
     """The provider's role names and what they may do here."""
     leeway_s: Annotated[int, Meta(ge=0, le=300)] = 30
     jwks_max_age_s: Annotated[int, Meta(ge=10)] = 300
+
+
+class Oidc(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[access.oidc]`: single sign-on to the console. Off without an issuer."""
+
+    issuer: str = ""
+    client_id: str = ""
+    client_secret: str = ""
+    public_url: str = ""
+    """Where browsers find this server, such as `https://ops.example.org`."""
+    name: str = "Single sign-on"
+    scopes: list[str] = field(default_factory=lambda: ["openid", "profile", "email"])
+    role_claim: str = "role"
+    roles: dict[str, RoleName] = field(default_factory=lambda: dict(PROVIDER_ROLES))
 
 
 class Access(Struct, frozen=True, forbid_unknown_fields=True):
@@ -134,6 +151,7 @@ class Access(Struct, frozen=True, forbid_unknown_fields=True):
     secret: str = ""
     """Key of the HMAC over stored tokens. Empty: made once, kept in the data directory."""
     jwt: Jwt = field(default_factory=Jwt)
+    oidc: Oidc = field(default_factory=Oidc)
 
 
 class Queues(Struct, frozen=True, forbid_unknown_fields=True):

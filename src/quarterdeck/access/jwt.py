@@ -39,14 +39,21 @@ class _Header(msgspec.Struct):
 class JwtVerifier:
     """Believes the tokens of one issuer for one audience, signed by a fixed list of algorithms."""
 
-    def __init__(self, settings: config.Jwt, fetch: Fetch, clock: Clock = utc_now) -> None:
-        """Take `[access.jwt]` and what fetches the provider's keys.
+    def __init__(
+        self,
+        settings: config.Jwt,
+        fetch: Fetch,
+        clock: Clock = utc_now,
+        section: str = "access.jwt",
+    ) -> None:
+        """Take settings, what fetches the provider's keys, and the settings' name for messages.
 
         Raises:
             ConfigError: the settings contradict each other; the message names the key.
         """
-        _check(settings)
+        _check(settings, section)
         self._settings = settings
+        self._section = section
         self._secret = _secret_key(settings)
         self._directory = KeyDirectory(settings.jwks_url, fetch, settings.jwks_max_age_s, clock)
         self._registry = JWSRegistry(algorithms=settings.algorithms, strict_check_header=False)
@@ -68,10 +75,40 @@ class JwtVerifier:
             Forbidden: the token is good, but none of its roles means anything here.
             SourceUnavailable: the provider's keys were never had and cannot be had now.
         """
+        return self.principal_of(await self.verify(presented))
+
+    async def verify(self, presented: str) -> dict[str, Any]:
+        """The claims of a good token, whoever it is for.
+
+        Raises:
+            Unauthenticated, SourceUnavailable: as above.
+        """
         header = _header(presented)
         if header.alg not in self._settings.algorithms or header.crit is not msgspec.UNSET:
             raise _unverified()
-        return self._principal(self._verified(presented, await self._key(header)))
+        return self._verified(presented, await self._key(header))
+
+    def principal_of(self, claims: Mapping[str, Any]) -> Principal:
+        """Who is meant by verified claims.
+
+        Raises:
+            Unauthenticated: nobody who could be named.
+            Forbidden: none of the roles means anything here.
+        """
+        subject: str = claims["sub"]
+        if not subject.strip() or len(subject) > MAX_SUBJECT or not subject.isprintable():
+            raise Unauthenticated(
+                f"The token's claim 'sub' must be 1 to {MAX_SUBJECT} printable characters."
+            )
+        role = self._role(claims)
+        if role is None:
+            raise Forbidden(
+                f"No role in the token's claim '{self._settings.role_claim}' is known here. "
+                f"Ask an administrator to map it in [{self._section}.roles]."
+            )
+        # Beyond the calendar it is as good as endless; a session ends sooner anyhow.
+        valid_until = datetime.fromtimestamp(min(claims["exp"], _LAST_SECOND), UTC)
+        return Principal(f"jwt:{subject}", _display_name(claims), role, "jwt", valid_until)
 
     async def _key(self, header: _Header) -> Key:
         if self._secret is not None:
@@ -98,22 +135,6 @@ class JwtVerifier:
                 "Get a token that your identity provider made for it."
             ) from None
         return claims
-
-    def _principal(self, claims: Mapping[str, Any]) -> Principal:
-        subject: str = claims["sub"]
-        if not subject.strip() or len(subject) > MAX_SUBJECT or not subject.isprintable():
-            raise Unauthenticated(
-                f"The token's claim 'sub' must be 1 to {MAX_SUBJECT} printable characters."
-            )
-        role = self._role(claims)
-        if role is None:
-            raise Forbidden(
-                f"No role in the token's claim '{self._settings.role_claim}' is known here. "
-                "Ask an administrator to map it in [access.jwt.roles]."
-            )
-        # Beyond the calendar it is as good as endless; a session ends sooner anyhow.
-        valid_until = datetime.fromtimestamp(min(claims["exp"], _LAST_SECOND), UTC)
-        return Principal(f"jwt:{subject}", _display_name(claims), role, "jwt", valid_until)
 
     def _role(self, claims: Mapping[str, Any]) -> Role | None:
         held = _find(claims, self._settings.role_claim)
@@ -163,7 +184,7 @@ def _display_name(claims: Mapping[str, Any]) -> str:
     raise AssertionError("unreachable: the subject is printable and not empty")
 
 
-def _check(settings: config.Jwt) -> None:
+def _check(settings: config.Jwt, section: str) -> None:
     symmetric = "HS256" in settings.algorithms
     rules = (
         ("issuer", bool(settings.issuer), "expected the 'iss' of the provider's tokens"),
@@ -191,7 +212,7 @@ def _check(settings: config.Jwt) -> None:
     )
     for key, holds, expected in rules:
         if not holds:
-            raise ConfigError(f"access.jwt.{key}: {expected}.")
+            raise ConfigError(f"{section}.{key}: {expected}.")
 
 
 def _secret_key(settings: config.Jwt) -> OctKey | None:

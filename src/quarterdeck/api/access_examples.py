@@ -36,4 +36,12 @@ DATA: dict[str, Any] = {
         "secret": "qd_ops_k3n5q7x2m4aa_<43 letters and digits><6 of a checksum>",
     },
     "RevokeToken": _TOKEN | {"state": "revoked", "revoked_at": "2025-12-05T08:00:00Z"},
+    "ListSignInWays": {"token": True, "single_sign_on": "Example ID"},
+    "BeginSingleSignOn": {
+        "url": "https://id.example.org/authorize?response_type=code&client_id=quarterdeck&state=..."
+    },
+    "FinishSingleSignOn": {
+        "session": _SESSION | {"principal": "jwt:u-7", "name": "Ann Example", "kind": "jwt"},
+        "return_to": "/dashboard/system/queues",
+    },
 }

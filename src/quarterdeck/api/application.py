@@ -11,6 +11,7 @@ from quarterdeck.access.audit import AuditTrail
 from quarterdeck.access.idempotency import IdempotencyKeys
 from quarterdeck.access.service import Authenticator
 from quarterdeck.access.sessions import SessionStore
+from quarterdeck.access.single_sign_on import SingleSignOn
 from quarterdeck.access.tokens import TokenStore
 from quarterdeck.alerts.service import AlertService
 from quarterdeck.api import (
@@ -30,6 +31,7 @@ from quarterdeck.api import (
     queues,
     reputation,
     session,
+    sign_in,
     silences,
     system,
     tokens,
@@ -63,7 +65,7 @@ PREFIX = "/api/v1/platform/system"
 GIVEN = (
     "queues", "operations", "trail", "server_metrics", "logs", "exports", "searches", "health",
     "metrics_intake", "alerts", "queue_watch", "queue_stream", "reputation", "mail_intake",
-    "sessions", "tokens",
+    "sessions", "tokens", "single_sign_on",
 )  # fmt: skip
 """What handlers may ask for by name."""
 
@@ -79,6 +81,7 @@ class Services:
     authenticator: Authenticator
     sessions: SessionStore
     tokens: TokenStore
+    single_sign_on: SingleSignOn | None
     trail: AuditTrail
     idempotency: IdempotencyKeys
     checks: Mapping[str, Check]
@@ -109,7 +112,7 @@ def build(
         services.queues, services.operations, services.trail, counted, services.logs,
         services.exports, services.searches, services.health, services.metrics_intake,
         services.alerts, services.queue_watch, services.queue_stream, services.reputation,
-        services.mail_intake, services.sessions, services.tokens,
+        services.mail_intake, services.sessions, services.tokens, services.single_sign_on,
     )  # fmt: skip
     routes = Litestar(
         route_handlers=[*_public(services), _closed(services)],
@@ -172,7 +175,7 @@ def _rooms() -> list[Router]:
         queues.router(), queue_stream.router(), logs.router(), log_tail.router(),
         log_exports.router(), log_searches.router(), health.router(), alerts.router(),
         alert_stream.router(), silences.router(), reputation.router(), mail_events.router(),
-        audit.router(), session.router(), tokens.router(),
+        audit.router(), session.router(), sign_in.router(), tokens.router(),
     ]  # fmt: skip
 
 

@@ -12,27 +12,30 @@ from quarterdeck.api.asgi import Scope
 from quarterdeck.api.context import context_of, header
 from quarterdeck.core.errors import Forbidden
 
-NAME = "quarterdeck_session"
+SESSION = "quarterdeck_session"
+PENDING = "quarterdeck_sign_in"
+"""Holds a sign-in while the browser is at the identity provider."""
+
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-def session_value(scope: Scope) -> str | None:
-    """The session's value in the request's cookies; None: there is none."""
-    for name, text in scope["headers"]:
-        if name != b"cookie":
+def cookie_value(scope: Scope, name: str) -> str | None:
+    """The value of this cookie in the request; None: there is none."""
+    for field, text in scope["headers"]:
+        if field != b"cookie":
             continue
         pairs: list[str] = text.decode("latin-1").split(";")
         for pair in pairs:
             key, found, value = pair.strip().partition("=")
-            if found and key == NAME:
+            if found and key == name:
                 return value
     return None
 
 
-def session_cookie(scope: Scope, value: str, lasts_s: int) -> str:
-    """The `Set-Cookie` value that opens a session, or ends it with `lasts_s` of 0."""
+def set_cookie(scope: Scope, name: str, value: str, lasts_s: int) -> str:
+    """The `Set-Cookie` value that lets the browser keep it, or forget it with `lasts_s` of 0."""
     secure = "; Secure" if context_of(scope).is_secure else ""
-    return f"{NAME}={value}; Path=/; Max-Age={lasts_s}; HttpOnly; SameSite=Strict{secure}"
+    return f"{name}={value}; Path=/; Max-Age={lasts_s}; HttpOnly; SameSite=Strict{secure}"
 
 
 def require_own_page(scope: Scope) -> None:

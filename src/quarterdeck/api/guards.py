@@ -1,7 +1,8 @@
 """The one guard of all routes: reading wants the right to read, anything else the right to change.
 
 A route may ask for another right by `opt={"right": Right.ADMINISTER}`; it cannot ask for none. Only
-the doors below `layers.SIGNED` take no token: who posts there signs, and the handler verifies that.
+the doors of `layers.SIGNED` and `layers.SIGN_IN` take no token: who posts to the first signs, who
+comes to the second is about to sign in. Their handlers verify that.
 """
 
 from typing import Any, cast
@@ -25,7 +26,7 @@ Connection = ASGIConnection[Any, Any, Any, Any]
 def require_right(connection: Connection, handler: BaseRouteHandler) -> None:
     """Refuse a principal whose role does not hold the route's right; before any 404."""
     principal = context_of(connection.scope).principal
-    if principal is None and handler.opt.get("signed"):
+    if principal is None and handler.opt.get("tokenless"):
         return
     if principal is None:
         raise Unauthenticated("Send a token: Authorization: Bearer <token>.")

@@ -18,7 +18,7 @@ from quarterdeck.access.service import Authenticator
 from quarterdeck.access.sessions import SessionStore
 from quarterdeck.api.asgi import App, Message, Receive, Scope, Send
 from quarterdeck.api.context import KEY, RequestContext, context_of, header
-from quarterdeck.api.cookies import require_own_page, session_value
+from quarterdeck.api.cookies import SESSION, cookie_value, require_own_page
 from quarterdeck.api.envelope import send_json
 from quarterdeck.api.errors import render
 from quarterdeck.api.limits import CONSOLE, Bucket, RateLimiter
@@ -36,6 +36,9 @@ PUBLIC = ("/healthz", "/readyz", "/openapi.json", "/docs", "/favicon.ico")
 SIGNED = re.compile(r"^/api/v1/platform/system/mail-events/hooks/[a-z]{1,20}$")
 """What providers POST to, who cannot send a token. Each request's signature is verified instead;
 requests are counted by address."""
+
+SIGN_IN = re.compile(r"^/api/v1/platform/system/session/(?:ways|single-sign-on(?:/answer)?)$")
+"""Who is not signed in yet has no token to show. Only our own pages may change something here."""
 
 REQUEST_ID = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
 
@@ -200,6 +203,8 @@ class IdentityLayer:
     async def _admit(self, scope: Scope, context: RequestContext) -> Bucket:
         if scope["method"] == "POST" and SIGNED.match(scope["path"]):
             return await self._charged(self._limiter.signed(context.client_ip), context)
+        if SIGN_IN.match(scope["path"]):
+            return await self._charged(self._limiter.visitors(context.client_ip), context)
         try:
             principal, client = await self._identify(scope)
         except Unauthenticated:
@@ -214,7 +219,7 @@ class IdentityLayer:
     async def _identify(self, scope: Scope) -> tuple[Principal, str | None]:
         """Who asks, by which client. A token that is sent counts before the browser's cookie."""
         authorization = header(scope, b"authorization")
-        value = None if authorization else session_value(scope)
+        value = None if authorization else cookie_value(scope, SESSION)
         if value is None:
             client = header(scope, b"x-quarterdeck-client")
             return await self._authenticator.authenticate(authorization), client

@@ -98,6 +98,10 @@ class RateLimiter:
         """The bucket of signed requests from one address."""
         return Bucket("ingest", f"signed:{address}", self._ingest)
 
+    def visitors(self, address: str) -> Bucket:
+        """The bucket of those from one address who are not signed in yet."""
+        return Bucket("default", f"visitors:{address}", self._default)
+
     def bad_tokens(self, address: str) -> Bucket:
         """The bucket of refused tokens from one address."""
         return Bucket("bad-tokens", f"bad:{address}", self._bad_tokens)

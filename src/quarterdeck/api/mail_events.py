@@ -74,7 +74,7 @@ async def send_mail_events(
 @post(
     "/mail-events/hooks/{provider:str}",
     status_code=200,
-    opt={"signed": True, "stream": True},
+    opt={"tokenless": True, "stream": True},
     operation_id="TakeMailHook",
     summary="Take a provider's events",
 )

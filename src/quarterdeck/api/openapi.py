@@ -153,7 +153,7 @@ def _sample(operation: str, media: str) -> Any:
 
 def _statuses(path: str, method: str) -> list[int]:
     statuses = set(ALWAYS)
-    if "{" in path or path.endswith("/queues"):
+    if "{" in path or path.endswith("/queues") or "/single-sign-on" in path:
         statuses.add(404)
     if "{queue_name}" in path or method != "get":
         statuses.add(409)

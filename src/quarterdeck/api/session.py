@@ -8,10 +8,10 @@ from msgspec import Struct
 
 from quarterdeck import __version__
 from quarterdeck.access.model import RIGHTS, Principal, Right, Role
-from quarterdeck.access.sessions import SessionStore
+from quarterdeck.access.sessions import NewSession, SessionStore
 from quarterdeck.api.asgi import Scope
 from quarterdeck.api.context import context_of
-from quarterdeck.api.cookies import session_cookie, session_value
+from quarterdeck.api.cookies import SESSION, cookie_value, set_cookie
 from quarterdeck.api.envelope import Envelope, ok
 from quarterdeck.core.clock import utc_now
 from quarterdeck.core.errors import Unauthenticated
@@ -54,11 +54,12 @@ async def open_session(
     """
     principal = _principal(request)
     session = await sessions.open(principal)
-    lasts_s = max(0, int((session.expires_at - utc_now()).total_seconds()))
     return Response(
-        ok(_item(principal, session.expires_at)),
+        ok(session_item(principal, session.expires_at)),
         headers={
-            "set-cookie": session_cookie(cast(Scope, request.scope), session.value, lasts_s),
+            "set-cookie": set_cookie(
+                cast(Scope, request.scope), SESSION, session.value, lasts_s(session)
+            ),
             "cache-control": "no-store",
         },
     )
@@ -68,7 +69,7 @@ async def open_session(
 async def get_session(request: Request[Any, Any, Any]) -> Envelope[SessionItem]:
     """Who you are by your token or session, and what you may do."""
     principal = _principal(request)
-    return ok(_item(principal, principal.valid_until))
+    return ok(session_item(principal, principal.valid_until))
 
 
 @delete(
@@ -83,10 +84,10 @@ async def end_session(
 ) -> Response[Envelope[SessionEnd]]:
     """End the session of this browser. The token it was opened with stays good."""
     scope = cast(Scope, request.scope)
-    value = session_value(scope)
+    value = cookie_value(scope, SESSION)
     if value is not None:
         await sessions.end(value)
-    headers = {"set-cookie": session_cookie(scope, "", 0), "cache-control": "no-store"}
+    headers = {"set-cookie": set_cookie(scope, SESSION, "", 0), "cache-control": "no-store"}
     return Response(ok(SessionEnd("ended")), headers=headers)
 
 
@@ -104,7 +105,13 @@ def _principal(request: Request[Any, Any, Any]) -> Principal:
     return principal
 
 
-def _item(principal: Principal, expires_at: datetime | None) -> SessionItem:
+def lasts_s(session: NewSession) -> int:
+    """Seconds until it ends, for its cookie."""
+    return max(0, int((session.expires_at - utc_now()).total_seconds()))
+
+
+def session_item(principal: Principal, expires_at: datetime | None) -> SessionItem:
+    """What is told of who is signed in."""
     rights = [right for right in Right if right in RIGHTS[principal.role]]
     return SessionItem(
         principal.id, principal.name, principal.role, rights, principal.kind, expires_at,

@@ -22,6 +22,7 @@ from quarterdeck.access.idempotency import IdempotencyKeys
 from quarterdeck.access.jwt import JwtVerifier
 from quarterdeck.access.service import Authenticator
 from quarterdeck.access.sessions import SessionStore
+from quarterdeck.access.single_sign_on import SingleSignOn
 from quarterdeck.access.tokens import TokenStore
 from quarterdeck.alerts.service import AlertService
 from quarterdeck.api.application import Services, build
@@ -32,7 +33,7 @@ from quarterdeck.app.engines import build_engines
 from quarterdeck.app.health_room import HealthRoom, compose_health
 from quarterdeck.app.log_room import LogRoom, compose_logs
 from quarterdeck.app.reputation_room import ReputationRoom, compose_reputation
-from quarterdeck.config import Jwt, Settings
+from quarterdeck.config import Jwt, Oidc, Settings
 from quarterdeck.console.mount import Console
 from quarterdeck.core.errors import ConfigError
 from quarterdeck.facts import Facts, UnopenedFacts
@@ -204,6 +205,7 @@ def compose(settings: Settings, facts: Facts) -> Server:
         authenticator=_authenticator(settings, tokens, closing),
         sessions=SessionStore(state, _token_key(settings)),
         tokens=tokens,
+        single_sign_on=_single_sign_on(settings, closing),
         trail=AuditTrail(state),
         idempotency=idempotency,
         checks={"state": lambda: _ping(state), "facts": log_room.service.check},
@@ -248,6 +250,16 @@ def _authenticator(
         closing.push_async_callback(client.close)
         jwt = JwtVerifier(settings.access.jwt, client.get_bytes)
     return Authenticator(tokens, jwt)
+
+
+def _single_sign_on(settings: Settings, closing: AsyncExitStack) -> SingleSignOn | None:
+    if settings.access.oidc == Oidc():
+        return None
+    client = HttpClient()
+    closing.push_async_callback(client.close)
+    return SingleSignOn(
+        settings.access.oidc, client.get_bytes, client.post_form, _token_key(settings)
+    )
 
 
 async def _ping(database: Database) -> None:

@@ -4,12 +4,15 @@ import asyncio
 import errno
 import os
 import ssl
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 import aiohttp
 
 from quarterdeck.core.errors import SourceUnavailable
 
+TIMEOUT_S = 5.0
+LIMIT = 65_536
 _NO_URL = "it is not a valid http(s) URL"
 
 
@@ -19,7 +22,9 @@ class HttpClient:
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None
 
-    async def get_bytes(self, url: str, *, timeout_s: float = 5, limit: int = 65536) -> bytes:
+    async def get_bytes(
+        self, url: str, *, timeout_s: float = TIMEOUT_S, limit: int = LIMIT
+    ) -> bytes:
         """The body of a 200 answer, at most `limit` bytes after decompression.
 
         Raises:
@@ -36,6 +41,27 @@ class HttpClient:
         except (aiohttp.ClientError, ValueError, OSError) as error:
             # From None: the causes print the whole URL.
             raise _unavailable(host, _reason(error, timeout_s)) from None
+
+    async def post_form(
+        self, url: str, fields: Mapping[str, str], headers: Mapping[str, str]
+    ) -> tuple[int, bytes]:
+        """The status and body (at most 64 KiB) of the answer to form fields, within 5 seconds.
+
+        Raises:
+            SourceUnavailable: there is none, with the host as its source.
+        """
+        host = _host(url)
+        try:
+            async with self._open().post(
+                url,
+                data=dict(fields),
+                headers=headers,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
+            ) as response:
+                return response.status, await _body(response, host, LIMIT)
+        except (aiohttp.ClientError, ValueError, OSError) as error:
+            raise _unavailable(host, _reason(error, TIMEOUT_S)) from None
 
     async def close(self) -> None:
         """Give the connections back."""

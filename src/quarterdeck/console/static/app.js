@@ -4,6 +4,7 @@ import { html, render, useCallback, useEffect, useMemo, useState } from "./vendo
 import { get, onSignedOut, signOut } from "./api.js";
 import { followLinks, match, navigate, useAddress } from "./router.js";
 import { ROUTES, isOurs } from "./routes.js";
+import { comeBack, isBack } from "./single_sign_on.js";
 import { KeyHelp, useKeys } from "./parts/keys.js";
 import { Notices, complain } from "./parts/notices.js";
 import { Palette } from "./parts/palette.js";
@@ -24,8 +25,17 @@ function App() {
       else setError(failure);
     }
   }, []);
+  const arrive = async () => {
+    try {
+      setSession(await comeBack());
+    } catch (failure) {
+      setWhy(failure.message);
+      setSession(null);
+    }
+  };
   useEffect(() => {
-    ask();
+    if (isBack()) arrive();
+    else ask();
     return onSignedOut((refusal) => {
       setSession((old) => {
         if (old) setWhy(refusal.message);
