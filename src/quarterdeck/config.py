@@ -139,7 +139,7 @@ class Oidc(Struct, frozen=True, forbid_unknown_fields=True):
     client_secret: str = ""
     public_url: str = ""
     """Where browsers find this server, such as `https://ops.example.org`."""
-    name: str = "Single sign-on"
+    name: str = "the identity provider"
     scopes: list[str] = field(default_factory=lambda: ["openid", "profile", "email"])
     role_claim: str = "role"
     roles: dict[str, RoleName] = field(default_factory=lambda: dict(PROVIDER_ROLES))

@@ -183,7 +183,7 @@ async def test_refusal_of_the_provider_is_told_and_its_words_are_not_ours(
     with pytest.raises(Forbidden) as caught:
         await single.finish(departure.pending, visit(departure))
     assert caught.value.message == (
-        f"Single sign-on did not sign you in: {said}. Begin again, or ask there."
+        f"You were not signed in by the identity provider: {said}. Begin again, or ask there."
     )
 
 
