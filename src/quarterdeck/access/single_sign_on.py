@@ -151,7 +151,9 @@ class SingleSignOn:
         if answer.error is not None or not answer.code:
             error = answer.error or ""
             told = error if _ERROR.fullmatch(error) else "no reason that could be read"
-            raise Forbidden(f"You were not signed in by {self.name}: {told}. Begin again, or ask there.")
+            raise Forbidden(
+                f"You were not signed in by {self.name}: {told}. Begin again, or ask there."
+            )
         id_token = await self._provider.exchange(
             provider.metadata, answer.code, pending.verifier, self._redirect_uri
         )
