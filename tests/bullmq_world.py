@@ -149,6 +149,9 @@ async def redis_gone(server: servers.RedisServer) -> AsyncIterator[None]:
         yield
     finally:
         await asyncio.to_thread(server.start)
+        # It listens before it has read the file, but answers after that.
+        async with Redis.from_url(server.url) as redis:
+            await redis.ping()
         dump.unlink()
 
 
