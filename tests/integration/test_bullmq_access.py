@@ -79,9 +79,60 @@ async def test_wrong_credentials_are_named_as_such(world: BullmqWorld) -> None:
             ) as told:
                 await engine.snapshot()
             assert told.value.source == SOURCE
+    await world.redis.acl_deluser("team")
+
+
+@pytest.mark.parametrize(
+    ("rights", "missing"),
+    [
+        ({"commands": []}, "evalsha"),
+        ({"commands": ["+evalsha", "+eval"]}, "call EXISTS|call LRANGE"),
+        ({"commands": ["+evalsha", "+eval", "+exists", "+hmget", "+get"]}, "call LRANGE"),
+        ({"commands": ["+evalsha", "+eval"], "categories": ["+@read"]}, None),
+        ({"commands": ["+evalsha", "+eval"], "keys": ["bull:*:meta"]}, "access at least one of"),
+        ({"commands": ["+evalsha", "+eval"], "keys": ["other:*"]}, "access one of the keys"),
+    ],
+)
+async def test_missing_right_to_read_is_named(
+    world: BullmqWorld, rights: dict[str, Any], missing: str | None
+) -> None:
+    await world.v6.add("mail", {})
+    given = {"categories": ["+@read", "+@connection"] if "keys" in rights else [], **rights}
+    given["categories"] += ["+@connection"]
+    await world.redis.acl_setuser(
+        "team", enabled=True, passwords=["+right"], **{"keys": ["bull:*"], **given}
+    )
+    url = world.server.url.replace("://", "://team:right@")
+    async with engine_on(url, queues=["mail"]) as engine:
+        if missing is None:
+            assert len(await engine.snapshot()) == 1
+        else:
+            with pytest.raises(SourceUnavailable, match=missing) as told:
+                await engine.snapshot()
+            assert "Grant it `~bull:* +@read +@write +@connection +evalsha" in str(told.value)
+    await world.redis.acl_deluser("team")
+
+
+async def test_missing_right_to_change_is_named_and_nothing_is_changed(
+    world: BullmqWorld,
+) -> None:
+    (failed,) = await world.fail(6)
+    await world.redis.acl_setuser(
+        "team", enabled=True, passwords=["+right"], keys=["bull:*"],
+        categories=["+@read", "+@connection"], commands=["+evalsha", "+eval"],
+    )  # fmt: skip
     async with engine_on(world.server.url.replace("://", "://team:right@")) as engine:
-        with pytest.raises(SourceUnavailable, match=r"does not let this user.*Grant it"):
-            await engine.snapshot()
+        (queue,) = await engine.snapshot()
+        calls = {
+            "ZREM": engine.retry(world.ref(failed)),
+            "DEL": engine.pause(queue),
+            "ZREM.*": engine.delete(world.ref(failed)),
+        }
+        for command, call in calls.items():
+            with pytest.raises(SourceUnavailable, match=f"does not let this user call {command}:"):
+                await call
+    assert (await world.job(failed)).state is JobState.FAILED
+    assert not (await world.stats()).paused
     await world.redis.acl_deluser("team")
 
 
@@ -155,6 +206,17 @@ async def test_full_server_can_be_paused_and_tidied(world: BullmqWorld) -> None:
     world.heal()
     async with world.v6.workers(world.directory, "mail"):
         await world.until_state(JobState.COMPLETED, failed[:2])
+
+
+async def test_jobs_set_aside_are_brought_back_on_a_full_server(world: BullmqWorld) -> None:
+    await world.v5.add_many("mail", [{}, {}, {}])
+    await world.redis.lmove("bull:mail:wait", "bull:mail:paused", "RIGHT", "LEFT")
+    await world.redis.config_set("maxmemory", 1)
+    try:
+        await world.engine.resume(await world.queue())
+    finally:
+        await world.redis.config_set("maxmemory", 0)
+    assert await world.redis.lrange("bull:mail:wait", 0, -1) == ["3", "2", "1"]
 
 
 async def test_silent_server_is_unavailable_and_answers_again(

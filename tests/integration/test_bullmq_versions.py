@@ -222,6 +222,13 @@ async def test_assumed_version_pauses_as_that_version_resumes(
     await all_run_once(world, major, ids)
 
 
+async def is_idle(world: BullmqWorld) -> bool:
+    """Whether workers wait for a marker."""
+    clients = await world.redis.client_list()
+    waiting = [each for each in clients if each["cmd"] == "bzpopmin"]
+    return bool(waiting) and not await world.redis.exists("bull:mail:marker")
+
+
 @BOTH
 async def test_idle_workers_wake_up_for_a_retry_and_for_a_resume(
     world: BullmqWorld, major: int
@@ -230,14 +237,23 @@ async def test_idle_workers_wake_up_for_a_retry_and_for_a_resume(
     world.heal()
     fleet = world.of(major).fleet(world.directory, drainDelay=60)
 
-    async def is_idle() -> bool:
-        return bool(await world.redis.exists("bull:mail:marker") == 0)
-
     async with fleet.running("mail"):
-        await eventually(is_idle)
+        await eventually(lambda: is_idle(world))
         await world.engine.retry(world.ref(failed))
         await world.until_state(JobState.COMPLETED, [failed])
         await world.engine.pause(await world.queue())
         late = await world.of(major).add("mail", {"number": 1})
         await world.engine.resume(await world.queue())
         await world.until_state(JobState.COMPLETED, [late])
+
+
+@BOTH
+async def test_idle_workers_wake_up_for_what_was_set_aside(world: BullmqWorld, major: int) -> None:
+    (job_id,) = await world.of(major).add_many("mail", [{"number": 0}])
+    await world.redis.rename("bull:mail:wait", "bull:mail:paused")
+    await world.redis.delete("bull:mail:marker")
+    async with world.of(major).workers(world.directory, "mail", drainDelay=60):
+        await eventually(lambda: is_idle(world))
+        assert (await world.stats()).warnings != []
+        await world.engine.resume(await world.queue())
+        await world.until_state(JobState.COMPLETED, [job_id])

@@ -1,4 +1,4 @@
-"""The Redis server or cluster of one source, and what its errors mean to the operator."""
+"""The Redis server or cluster of one source."""
 
 import hashlib
 from collections.abc import AsyncIterator, Sequence
@@ -10,18 +10,10 @@ from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import (
-    AskError,
-    AuthenticationError,
-    MovedError,
-    NoPermissionError,
-    NoScriptError,
-    RedisClusterException,
-    RedisError,
-    ResponseError,
-)
+from redis.exceptions import NoScriptError, RedisClusterException, RedisError, ResponseError
 
 from quarterdeck.core.errors import ConfigError, SourceUnavailable
+from quarterdeck.queues.adapters.bullmq.explaining import sentence
 from quarterdeck.queues.adapters.bullmq.options import Options
 
 CONNECT_TIMEOUT_S = 3.0
@@ -42,6 +34,7 @@ class Access:
 
     def __init__(self, source: str, options: Options) -> None:
         self._source = source
+        self._prefix = options.prefix
         self._is_cluster = options.cluster
         # A connection that died while it was idle is worth one more try; a slow server is not. So
         # a script may run twice: those that change jobs know the state that they were seen in.
@@ -58,7 +51,7 @@ class Access:
 
     async def run(self, script: Script, key: str, *arguments: Argument) -> Any:
         """What a script answers for one queue."""
-        async with self._explained():
+        async with self._explained(script.text):
             return await self._run(script, key, *arguments)
 
     async def run_each(
@@ -70,7 +63,7 @@ class Access:
         """
         if not keys:
             return []
-        async with self._explained():
+        async with self._explained(script.text):
             pipeline = self._client.pipeline(transaction=False)
             for key in keys:
                 # Its method for this is closed in a cluster, for scripts with keys of many slots.
@@ -133,29 +126,12 @@ class Access:
             return await self._client.eval(script.text, 1, key, *arguments)
 
     @asynccontextmanager
-    async def _explained(self) -> AsyncIterator[None]:
+    async def _explained(self, script: str = "") -> AsyncIterator[None]:
         try:
             yield
         except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
-            raise SourceUnavailable(self._source, self._sentence(error)) from error
-
-    def _sentence(self, error: Exception) -> str:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        server = f"The Redis server of the source '{self._source}'"
-        if isinstance(error, AuthenticationError) or "WRONGPASS" in reason or "NOAUTH" in reason:
-            return f"{server} refuses the user name or password in its `url`: {reason}."
-        if isinstance(error, NoPermissionError):
-            return (
-                f"{server} does not let this user do that: {reason}. Grant it "
-                "`+@read +@write +@connection +evalsha +eval` on the keys of this prefix."
-            )
-        if isinstance(error, RedisClusterException) and "not enabled" in reason.lower():
-            return f"{server} is no cluster. Remove `cluster = true` from its settings."
-        if isinstance(error, MovedError | AskError):
-            return f"{server} is a node of a cluster. Set `cluster = true` for this source."
-        if isinstance(error, ResponseError):
-            return f"{server} cannot do that: {reason}."
-        return f"{server} does not answer: {reason}."
+            message = sentence(self._source, self._prefix, error, script)
+            raise SourceUnavailable(self._source, message) from error
 
 
 def _unless_foreign(answer: Any) -> Any:

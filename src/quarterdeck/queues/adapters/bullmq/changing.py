@@ -24,7 +24,8 @@ _RETRY, _DELETE, _PAUSE, _RESUME = Script(RETRY), Script(DELETE), Script(PAUSE),
 GONE = "There is no such job any more: it was deleted, or its time of keeping has ended."
 _REFUSALS = {
     "changed": "The job has been retried and has failed again meanwhile. Look at it, then decide.",
-    "elsewhere": "The parent of this job is on another node of the cluster: retry it with BullMQ.",
+    "elsewhere": "The parent of this job is on another node of the cluster, or where this user may "
+    "not look: retry it with BullMQ.",
     "active": "Running jobs cannot be deleted. Wait until it ends.",
     "scheduler": "This is the next run of a job scheduler. Remove the scheduler with BullMQ "
     "(removeJobScheduler), and this job goes with it.",

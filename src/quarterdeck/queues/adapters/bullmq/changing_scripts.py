@@ -166,7 +166,8 @@ RESUME = (
 if redis.call('EXISTS', meta) == 0 then return {'gone', ''} end
 if version and not major() then return {'version', version} end
 local wait, aside = p .. 'wait', p .. 'paused'
-if redis.call('HEXISTS', meta, 'paused') == 1 then redis.call('DEL', p .. 'marker') end
+local was_paused = redis.call('HEXISTS', meta, 'paused') == 1
+redis.call('DEL', p .. 'marker')
 if redis.call('EXISTS', wait) == 0 then
   if redis.call('EXISTS', aside) == 1 then redis.call('RENAME', aside, wait) end
 else
@@ -175,14 +176,12 @@ else
   end
 end
 local left = redis.call('LLEN', aside)
-if left > 0 then return {0, left} end
-local news = redis.call('HDEL', meta, 'paused')
-if news == 1 then
-  emit('event', 'resumed')
-  wake()
-end
-return {news, 0}
+local is_done = left == 0
+if is_done and redis.call('HDEL', meta, 'paused') == 1 then emit('event', 'resumed') end
+if is_done or not was_paused then wake() end
+return {is_done and was_paused and 1 or 0, left}
 """
 )
 """ARGV: how many jobs to move at most. Merge `paused` into `wait`, to be taken first and in their
-order; only when nothing is left there is the queue resumed. Give as PAUSE does."""
+order; only when nothing is left there is the queue resumed. Give: whether it was paused before and
+is not now, and how many jobs are left to move; or as PAUSE does."""

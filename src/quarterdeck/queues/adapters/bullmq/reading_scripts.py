@@ -6,12 +6,20 @@ COUNT = (
     PRELUDE
     + """
 local now = tonumber(ARGV[1])
+local function asked(command, ...)
+  local found = redis.pcall(command, ...)
+  local refused = type(found) == 'table' and found.err
+  if refused and (string.find(refused, 'user executing') or string.find(refused, 'NOPERM')) then
+    error(command .. ' is refused: ' .. refused)
+  end
+  return found
+end
 local function number(...)
-  local found = redis.pcall(...)
+  local found = asked(...)
   return type(found) == 'number' and found or -1
 end
 local function list(...)
-  local found = redis.pcall(...)
+  local found = asked(...)
   if type(found) ~= 'table' or found.err then return {} end
   return found
 end
@@ -38,7 +46,7 @@ if first then consider(runnable_since(first)) end
 local due = tonumber(list('ZRANGE', p .. 'delayed', 0, 0, 'WITHSCORES')[2])
 if due and due / 4096 <= now then consider(math.floor(due / 4096)) end
 local head = list('HMGET', meta, 'paused', 'version')
-local ids = redis.pcall('GET', p .. 'id')
+local ids = asked('GET', p .. 'id')
 local metrics = list('HMGET', p .. 'metrics:completed', 'count', 'prevTS', 'prevCount')
 local out = {
   exists = number('EXISTS', meta),
@@ -68,7 +76,8 @@ return cjson.encode(out)
 """
 )
 """ARGV: now in ms. Give: everything that is counted of a queue, as one JSON text. Every command is
-O(1), O(log n) or of at most 60 elements. A key of a foreign type counts as -1."""
+O(1), O(log n) or of at most 60 elements. A key of a foreign type counts as -1; one that may not be
+read is an error."""
 
 HEADS = (
     PRELUDE
