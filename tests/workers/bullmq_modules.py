@@ -1,6 +1,6 @@
 """The npm packages of the tests, installed once for all test processes of this machine.
 
-They come from `bullmq/package-lock.json` with their checksums, and lie outside what git tracks.
+They come from a `package-lock.json` with their checksums, and lie outside what git tracks.
 """
 
 import fcntl
@@ -15,16 +15,16 @@ CACHE = Path(__file__).parents[2] / ".make" / "npm"
 _FILES = ("package.json", "package-lock.json")
 
 
-def node_modules() -> Path:
-    """Where the packages are; installs them first if they are not there."""
-    content = b"".join((SCRIPTS / name).read_bytes() for name in _FILES)
-    place = CACHE / f"bullmq-{hashlib.sha256(content).hexdigest()[:16]}"
+def node_modules(scripts: Path = SCRIPTS) -> Path:
+    """Where the packages of these scripts are; installs them first if they are not there."""
+    content = b"".join((scripts / name).read_bytes() for name in _FILES)
+    place = CACHE / f"{scripts.name}-{hashlib.sha256(content).hexdigest()[:16]}"
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / "lock").open("w") as lock:
         # Several test processes start at once: one installs, the others wait for it.
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not place.exists():
-            _install(place)
+            _install(scripts, place)
     return place / "node_modules"
 
 
@@ -33,7 +33,7 @@ def node_environment() -> dict[str, str]:
     return {**os.environ, "NODE_PATH": str(node_modules())}
 
 
-def _install(place: Path) -> None:
+def _install(scripts: Path, place: Path) -> None:
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:
         raise RuntimeError("node and npm are not installed; `make system-packages` installs them")
@@ -41,7 +41,7 @@ def _install(place: Path) -> None:
     partial = place.with_suffix(f".{os.getpid()}")
     partial.mkdir()
     for name in _FILES:
-        shutil.copy(SCRIPTS / name, partial)
+        shutil.copy(scripts / name, partial)
     done = subprocess.run(
         [npm, "ci", "--omit=optional", "--ignore-scripts", "--no-audit", "--no-fund"],
         cwd=partial,
@@ -51,5 +51,5 @@ def _install(place: Path) -> None:
     )
     if done.returncode != 0:
         shutil.rmtree(partial)
-        raise RuntimeError(f"npm could not install the packages of the tests:\n{done.stderr}")
+        raise RuntimeError(f"npm could not install the packages of {scripts.name}:\n{done.stderr}")
     partial.rename(place)
