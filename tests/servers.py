@@ -181,12 +181,20 @@ class RedisServer:
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         wait_for_port(self.port, self.process)
+        # Its port is open before it has read what it kept.
+        while not self._answers():
+            time.sleep(0.02)
 
     def stop(self) -> None:
         """Kill it."""
         if self.process and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+
+    def _answers(self) -> bool:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as connection:
+            connection.sendall(b"PING\r\n")
+            return connection.recv(5) == b"+PONG"
 
 
 @contextmanager
