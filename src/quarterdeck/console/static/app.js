@@ -1,6 +1,6 @@
 // Who is signed in, which view is shown, and what stands around it.
 
-import { html, render, useCallback, useEffect, useMemo, useState } from "./vendor/htm-preact-3.1.1.mjs";
+import { html, render, useCallback, useEffect, useLayoutEffect, useMemo, useState } from "./vendor/htm-preact-3.1.1.mjs";
 import { get, onSignedOut, signOut } from "./api.js";
 import { followLinks, match, navigate, useAddress } from "./router.js";
 import { ROUTES, isOurs } from "./routes.js";
@@ -74,7 +74,8 @@ function Signed({ session, onSignOut }) {
     ],
     [],
   );
-  useEffect(() => {
+  // Before it is painted: later, it would take the focus from who has begun to type.
+  useLayoutEffect(() => {
     document.title = `${found?.value.title ?? "No such page"} · Quarterdeck`;
     document.getElementById("main")?.focus({ preventScroll: true });
     scrollTo(0, 0);
