@@ -12,9 +12,11 @@ from contract.harness import EngineHarness, HarnessFactory
 from contract.hybrid_harness import open_hybrid
 from contract.procrastinate_harness import open_procrastinate
 from contract.rq_harness import open_rq
+from contract.sidekiq_harness import open_sidekiq
 from contract.sql_harness import open_postgres, open_sqlite
+from sidekiq_world import sidekiq_client
 
-__all__ = ["bullmq_programs"]
+__all__ = ["bullmq_programs", "sidekiq_client"]
 
 HARNESSES: dict[str, HarnessFactory] = {
     "sqlite": open_sqlite,
@@ -25,6 +27,7 @@ HARNESSES: dict[str, HarnessFactory] = {
     "bullmq-5": open_bullmq5,
     "bullmq-6": open_bullmq6,
     "rq": open_rq,
+    "sidekiq": open_sidekiq,
 }
 
 

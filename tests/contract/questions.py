@@ -7,7 +7,15 @@ import pytest
 
 from contract.harness import EngineHarness, Run, eventually
 from quarterdeck.core.errors import Unsupported
-from quarterdeck.queues.model import Job, JobRef, JobState, PauseSupport, QueueRef, QueueStats
+from quarterdeck.queues.model import (
+    Job,
+    JobRef,
+    JobState,
+    ListSupport,
+    PauseSupport,
+    QueueRef,
+    QueueStats,
+)
 
 
 async def find(harness: EngineHarness, name: str) -> QueueRef:
@@ -42,14 +50,32 @@ async def can_pause(harness: EngineHarness, name: str) -> bool:
     return False
 
 
+def keeps_completed(harness: EngineHarness) -> bool:
+    """Whether completed jobs are still there; an engine that keeps none cannot list them."""
+    capabilities = harness.engine.capabilities(QueueRef("any", "queue:any"))
+    return capabilities.list_jobs[JobState.COMPLETED] is not ListSupport.NO
+
+
+async def is_in(harness: EngineHarness, state: JobState, ref: JobRef) -> bool:
+    """Whether a job is in this state now.
+
+    Where completed ones are not kept, a job that was started and is gone has completed: its
+    worker finishes it before it leaves.
+    """
+    if keeps_completed(harness):
+        return (await get_job(harness, ref)).state is state
+    is_over = state is JobState.COMPLETED and ref.id in runs_of(harness.runs())
+    job = await harness.engine.find_job(ref)
+    return job.state is state if job else is_over
+
+
 async def until_state(harness: EngineHarness, state: JobState, refs: Sequence[JobRef]) -> None:
     """Wait until all these jobs are in this state."""
     left = list(refs)
 
     async def done() -> bool:
         while left:
-            job = await get_job(harness, left[-1])
-            if job.state is not state:
+            if not await is_in(harness, state, left[-1]):
                 return False
             left.pop()
         return True

@@ -143,7 +143,7 @@ class Capabilities:
     payload: PayloadSupport
     id_scope: IdScope
     notes: Sequence[str] = ()
-    """Sentences for the operator, such as the consequence of a pause."""
+    """Sentences for the operator. The first says what a pause means, or why there is none."""
 
 
 @dataclass(frozen=True, slots=True)

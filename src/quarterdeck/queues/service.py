@@ -258,7 +258,7 @@ class QueueService:
     def _require_pause(self, queue: QueueRef, scope: PauseScope | None) -> None:
         capabilities = self._engines[queue.source].capabilities(queue)
         if capabilities.pause is PauseSupport.NONE:
-            reason = " ".join(capabilities.notes) or "This engine has no way to pause a queue."
+            reason = next(iter(capabilities.notes), "This engine has no way to pause a queue.")
             raise Unsupported.of("pause", "none", reason)
         real = capabilities.pause_scope
         if scope is not real and (scope or real is PauseScope.GLOBAL):

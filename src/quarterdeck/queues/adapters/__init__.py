@@ -11,6 +11,7 @@ ENGINES = {
     "procrastinate": "quarterdeck.queues.adapters.procrastinate:ProcrastinateEngine",
     "bullmq": "quarterdeck.queues.adapters.bullmq:BullmqEngine",
     "rq": "quarterdeck.queues.adapters.rq:RqEngine",
+    "sidekiq": "quarterdeck.queues.adapters.sidekiq:SidekiqEngine",
 }
 
 EXTRAS = {
@@ -18,6 +19,7 @@ EXTRAS = {
     "procrastinate": "procrastinate",
     "bullmq": "bullmq",
     "rq": "rq",
+    "sidekiq": "sidekiq",
 }
 """The extra of the package that holds an engine's driver, where it needs one."""
 
