@@ -7,6 +7,7 @@ import pytest
 
 from bullmq_world import bullmq_programs
 from contract.bullmq_harness import open_bullmq5, open_bullmq6
+from contract.celery_harness import open_celery
 from contract.foreign_harness import open_foreign
 from contract.harness import EngineHarness, HarnessFactory
 from contract.hybrid_harness import open_hybrid
@@ -28,6 +29,7 @@ HARNESSES: dict[str, HarnessFactory] = {
     "bullmq-6": open_bullmq6,
     "rq": open_rq,
     "sidekiq": open_sidekiq,
+    "celery": open_celery,
 }
 
 

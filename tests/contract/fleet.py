@@ -23,7 +23,9 @@ class WorkerFleet:
     """Starts and stops the processes, and reads what they report."""
 
     def __init__(self, script: str, url: str, directory: Path) -> None:
-        self._command = [sys.executable, str(SCRIPTS / script), url, str(directory)]
+        self.command = [sys.executable, str(SCRIPTS / script), url, str(directory)]
+        """Starts one worker, with queue names behind it."""
+        self.environment = {**os.environ, "PYTHONPATH": str(SCRIPTS.parent)}
         self._directory = directory
 
     @asynccontextmanager
@@ -32,11 +34,11 @@ class WorkerFleet:
         with (self._directory / "workers.log").open("ab") as log:
             started = [
                 await asyncio.create_subprocess_exec(
-                    *self._command,
+                    *self.command,
                     *queue_names,
                     stdout=log,
                     stderr=log,
-                    env={**os.environ, "PYTHONPATH": str(SCRIPTS.parent)},
+                    env=self.environment,
                 )
                 for _ in range(processes)
             ]

@@ -12,6 +12,7 @@ ENGINES = {
     "bullmq": "quarterdeck.queues.adapters.bullmq:BullmqEngine",
     "rq": "quarterdeck.queues.adapters.rq:RqEngine",
     "sidekiq": "quarterdeck.queues.adapters.sidekiq:SidekiqEngine",
+    "celery": "quarterdeck.queues.adapters.celery:CeleryEngine",
 }
 
 EXTRAS = {
@@ -20,6 +21,7 @@ EXTRAS = {
     "bullmq": "bullmq",
     "rq": "rq",
     "sidekiq": "sidekiq",
+    "celery": "celery",
 }
 """The extra of the package that holds an engine's driver, where it needs one."""
 
