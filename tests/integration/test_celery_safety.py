@@ -1,5 +1,6 @@
 """Reading Celery runs nothing, and survives whatever lies in Redis; who may not is told so."""
 
+import asyncio
 import json
 import pickle
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -11,7 +12,7 @@ from redis.asyncio import Redis
 
 import servers
 from celery_world import MAIL, SOURCE, CeleryWorld, message, open_world
-from contract.harness import DirectToolbox
+from contract.harness import DEADLINE_S, DirectToolbox
 from quarterdeck.core.errors import SourceUnavailable
 from quarterdeck.queues.adapters.celery.access import GRANTS
 from quarterdeck.queues.model import JobRef, JobState
@@ -119,6 +120,22 @@ async def test_events_and_results_that_are_none_stop_no_others(world: CeleryWorl
             found = await each.find_job(second)
             assert found is not None
             assert found.created_at is not None
+
+
+async def test_closing_ends_while_much_is_published(world: CeleryWorld) -> None:
+    is_over = asyncio.Event()
+
+    async def publish() -> None:
+        while not is_over.is_set():
+            await world.redis.publish("celery-task-meta-x", b"{}")
+
+    storm = [asyncio.create_task(publish()) for _ in range(3)]
+    async with asyncio.timeout(DEADLINE_S):
+        for _ in range(10):
+            async with world.another_engine():
+                pass
+    is_over.set()
+    await asyncio.gather(*storm)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 
+from quarterdeck.core import tasks
 from quarterdeck.core.clock import Clock, utc_now
 from quarterdeck.core.errors import NotFound, SourceUnavailable
 from quarterdeck.core.pagination import Page
@@ -163,8 +164,7 @@ class CeleryEngine:
     async def close(self) -> None:
         """Give connections back."""
         if self._upkeep is not None:
-            self._upkeep.cancel()
-            await asyncio.gather(self._upkeep, return_exceptions=True)
+            await tasks.end([self._upkeep])
         await self._feed.close()
         await self._access.close()
 

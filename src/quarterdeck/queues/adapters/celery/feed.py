@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 from redis.exceptions import RedisError
 
+from quarterdeck.core import tasks
 from quarterdeck.core.errors import SourceUnavailable
 from quarterdeck.queues.adapters.celery import scripts
 from quarterdeck.queues.adapters.celery.access import Access
@@ -84,10 +85,7 @@ class Feed:
 
     async def close(self) -> None:
         """Stop listening."""
-        tasks = [*self._tasks, *self._errands]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await tasks.end([*self._tasks, *self._errands])
 
     def _sources(self) -> list[tuple[Any, Sequence[str]]]:
         access, keys = self._access, self._access.keys
