@@ -1,5 +1,8 @@
 # A real worker of Sidekiq for contract tests: URL, directory, queue names. Each queue has its
 # bands, the high one first. `SIDEKIQ_POLL_S` lets it look for due jobs that often.
+
+# Ruby would raise an exception, and RubyGems, which looks for libraries now, would make it another.
+Signal.trap("TERM", "SYSTEM_DEFAULT")
 require "sidekiq/cli"
 require_relative "sidekiq_jobs"
 
