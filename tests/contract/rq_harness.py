@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from redis import Redis
 from rq import Queue
+from rq.serializers import JSONSerializer
 
 import servers
 from contract.fleet import WorkerFleet
@@ -84,7 +85,7 @@ class RqHarness:
         self, queue_name: str, contents: list[dict[str, Any]], priority: int
     ) -> list[JobRef]:
         band = ":high" if priority <= 50 else "" if priority <= 150 else ":low"
-        queue = Queue(f"{queue_name}{band}", connection=self.redis, serializer="json")
+        queue = Queue(f"{queue_name}{band}", connection=self.redis, serializer=JSONSerializer)
         jobs = queue.enqueue_many(Queue.prepare_data(ACT, kwargs=content) for content in contents)
         return [JobRef(SOURCE, job.id) for job in jobs]
 

@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from redis import Redis
 from rq import Queue, SimpleWorker, Worker
 from rq.job import Job
+from rq.serializers import DefaultSerializer, JSONSerializer
 from rq.worker.base import BaseWorker
 
 from workers import rq_tasks
@@ -57,7 +58,7 @@ def main(url: str, directory: str, *queue_names: str) -> None:
     rq_tasks.script = Script(Path(directory))
     bands = [f"{name}{band}" for band in (":high", "", ":low") for name in queue_names]
     address, _, kind = url.partition("#")
-    serializer = "json" if kind == "json" else "pickle"
+    serializer = JSONSerializer if kind == "json" else DefaultSerializer
     worker_class = ForkingWorker if kind == "fork" else PatientWorker
     connection = Redis.from_url(address)
     worker_class(bands, connection=connection, serializer=serializer).work(logging_level="WARNING")

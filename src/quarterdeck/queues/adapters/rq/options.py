@@ -8,7 +8,7 @@ from quarterdeck.queues.model import Priority
 
 
 class Options(Struct, frozen=True, forbid_unknown_fields=True):
-    """One Redis database with the keys of RQ 2 or 3."""
+    """One Redis database with the keys of RQ 2.4 or later."""
 
     name: str
     url: str
