@@ -23,12 +23,10 @@ from redis import Redis
 from rich.console import Console
 from rich.table import Table
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "acceptance"))
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from server_process import PREFIX, ServerProcess
-
 import servers
+from acceptance.server_process import PREFIX, ServerProcess
 from workers.bullmq_modules import node_modules
 
 ROOT = Path(__file__).parent.parent
@@ -158,7 +156,7 @@ def taken_ms(asks: dict[str, Ask]) -> dict[str, list[float]]:
 
 
 def report(jobs: int, asks: dict[str, Ask], taken: dict[str, list[float]]) -> None:
-    """Print the table. The fastest answers tell what is left on a machine with nothing else to do."""
+    """Print the table. The fastest answers are those that nothing else on the machine delayed."""
     table = Table(title=f"all {len(NAMES)} queues of {jobs:,} jobs, {ROUNDS} times, in ms")
     for heading in ("who", "median", "to ours", "fastest", "to ours", "size", "target met"):
         table.add_column(heading, justify="left" if heading == "who" else "right")

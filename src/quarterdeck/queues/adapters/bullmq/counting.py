@@ -15,7 +15,7 @@ _VERSION = re.compile(r"bullmq:(\d+)\.")
 
 
 class Counted(Struct, frozen=True):
-    """One answer of `COUNT`. A count of -1: something foreign lies under that key."""
+    """One queue in an answer of `COUNT`. A count of -1: something foreign lies under that key."""
 
     exists: int
     version: str
@@ -47,8 +47,8 @@ class Counted(Struct, frozen=True):
     @property
     def keeps_all(self) -> bool:
         """Whether no job of this queue has ever been removed."""
-        kept = _sum(self.waiting, self.active, self.failed, self.completed)
-        return kept is not None and kept == max(self.ids, 0)
+        kept = _sum(self.waiting or 0, self.active, self.failed, self.completed)
+        return self.waiting is not None and kept == max(self.ids, 0)
 
 
 class Completions(Struct, frozen=True):
@@ -96,7 +96,7 @@ def _by_metrics(metrics: Sequence[str], points: str, minute: int) -> tuple[int, 
     try:
         count, written_ms, counted = (int(float(number or 0)) for number in metrics)
         series = [int(float(point)) for point in points.split()]
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     last = written_ms // MINUTE_MS
     by_minute = {last: count - counted}
@@ -133,10 +133,8 @@ def moment(milliseconds: float) -> datetime:
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
-def _sum(*numbers: int | None) -> int | None:
-    if any(number is None or number < 0 for number in numbers):
-        return None
-    return sum(number or 0 for number in numbers)
+def _sum(*numbers: int) -> int | None:
+    return None if min(numbers) < 0 else sum(numbers)
 
 
 def _warnings(counted: Counted, major: int | None) -> list[str]:

@@ -5,6 +5,7 @@ import re
 from redis.exceptions import (
     AskError,
     AuthenticationError,
+    ClusterCrossSlotError,
     MovedError,
     NoPermissionError,
     OutOfMemoryError,
@@ -15,7 +16,7 @@ from redis.exceptions import (
 
 _PLACE = re.compile(r",? (?:script: \w+, )?on @user_script:\s?(\d+)\.?")
 _CALL = re.compile(r"redis\.p?call\(([^,]*),")
-_NAMED = re.compile(r"(?P<command>[A-Z]+) is refused")
+_NAMED = re.compile(r"^user_script:\s?\d+: ([A-Z]+) is refused: (?:ERR )?")
 _IN_SCRIPT = "user executing the script"
 _ANSWERS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = (
     (
@@ -24,7 +25,10 @@ _ANSWERS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] 
         "failover that is another server.",
     ),
     (OutOfMemoryError, "is full: {reason}. Delete jobs, or raise its `maxmemory`."),
-    ((MovedError, AskError), "is a node of a cluster. Set `cluster = true` for this source."),
+    (
+        (MovedError, AskError, ClusterCrossSlotError),
+        "is a node of a cluster. Set `cluster = true` for this source.",
+    ),
     (ResponseError, "cannot do that: {reason}."),
 )
 _SILENCE = "does not answer: {reason}."
@@ -41,7 +45,7 @@ def sentence(source: str, prefix: str, error: Exception, script: str = "") -> st
     if isinstance(error, NoPermissionError) or _IN_SCRIPT in reason:
         command = _refused(reason, script, int(place.group(1)) if place else 0)
         return (
-            f"{server} does not let this user {command}: {reason}. Grant it "
+            f"{server} does not let this user {command}: {_NAMED.sub('', reason)}. Grant it "
             f"`~{prefix}:* +@read +@write +@connection +evalsha +eval`."
         )
     if isinstance(error, RedisClusterException) and "not enabled" in reason.lower():
@@ -53,7 +57,7 @@ def sentence(source: str, prefix: str, error: Exception, script: str = "") -> st
 def _refused(reason: str, script: str, line: int) -> str:
     """What may not be done. Redis names a command, but only the line of one within a script."""
     if found := _NAMED.search(reason):
-        return f"call {found['command']}"
+        return f"call {found.group(1)}"
     lines = script.splitlines()
     call = _CALL.search(lines[line - 1]) if 0 < line <= len(lines) else None
     commands = re.findall(r"'([A-Z]+)'", call.group(1)) if call else []

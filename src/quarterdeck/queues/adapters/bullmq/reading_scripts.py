@@ -2,10 +2,9 @@
 
 from quarterdeck.queues.adapters.bullmq.script_parts import PRELUDE, STATE
 
-COUNT = (
-    PRELUDE
-    + """
+COUNT = """
 local now = tonumber(ARGV[1])
+local p
 local function asked(command, ...)
   local found = redis.pcall(command, ...)
   local refused = type(found) == 'table' and found.err
@@ -23,61 +22,73 @@ local function list(...)
   if type(found) ~= 'table' or found.err then return {} end
   return found
 end
+local function sane(value)
+  local found = tonumber(value)
+  return found and found >= 0 and found < 253402300800000 and found or nil
+end
 local function runnable_since(id)
   local job = list('HMGET', p .. id, 'timestamp', 'processedOn', 'stacktrace', 'opts')
-  local at = tonumber(job[1])
+  local at = sane(job[1])
   if not at then return nil end
-  if tonumber(job[2]) then return tonumber(job[2]) end
+  if sane(job[2]) then return sane(job[2]) end
   if job[3] and job[3] ~= '[]' then return nil end
   local fine, opts = pcall(cjson.decode, job[4] or '{}')
   local delay = fine and type(opts) == 'table' and tonumber(opts.delay) or 0
-  return at + delay
+  return sane(at + delay)
 end
-local oldest
-local function consider(at)
-  if at and (not oldest or at < oldest) then oldest = at end
+local function oldest()
+  local found
+  local function consider(at)
+    if at and (not found or at < found) then found = at end
+  end
+  for _, name in ipairs({'wait', 'paused'}) do
+    local last = list('LRANGE', p .. name, -1, -1)[1]
+    if last then consider(runnable_since(last)) end
+  end
+  local first = list('ZRANGE', p .. 'prioritized', 0, 0)[1]
+  if first then consider(runnable_since(first)) end
+  local due = tonumber(list('ZRANGE', p .. 'delayed', 0, 0, 'WITHSCORES')[2])
+  if due and due / 4096 <= now then consider(sane(math.floor(due / 4096))) end
+  return found
 end
-for _, name in ipairs({'wait', 'paused'}) do
-  local last = list('LRANGE', p .. name, -1, -1)[1]
-  if last then consider(runnable_since(last)) end
+local function counted(meta)
+  p = string.sub(meta, 1, -5)
+  local head = list('HMGET', meta, 'paused', 'version')
+  local ids = asked('GET', p .. 'id')
+  local metrics = list('HMGET', p .. 'metrics:completed', 'count', 'prevTS', 'prevCount')
+  local out = {
+    exists = number('EXISTS', meta),
+    paused = head[1] and true or false,
+    version = head[2] or '',
+    ids = type(ids) == 'string' and #ids < 14 and tonumber(string.match(ids, '^%d+$')) or -1,
+    oldest = oldest(),
+    wait = number('LLEN', p .. 'wait'),
+    aside = number('LLEN', p .. 'paused'),
+    active = number('LLEN', p .. 'active'),
+    prioritized = number('ZCARD', p .. 'prioritized'),
+    delayed = number('ZCARD', p .. 'delayed'),
+    children = number('ZCARD', p .. 'waiting-children'),
+    failed = number('ZCARD', p .. 'failed'),
+    completed = number('ZCARD', p .. 'completed'),
+    completed_hour = number('ZCOUNT', p .. 'completed', now - 3600000, '+inf'),
+    completed_minute = number('ZCOUNT', p .. 'completed', now - 60000, '+inf'),
+    failed_minute = number('ZCOUNT', p .. 'failed', now - 60000, '+inf'),
+    first_completed = sane(list('ZRANGE', p .. 'completed', 0, 0, 'WITHSCORES')[2]),
+    first_failed = sane(list('ZRANGE', p .. 'failed', 0, 0, 'WITHSCORES')[2]),
+  }
+  if metrics[1] then
+    out.metrics = {metrics[1], metrics[2] or '', metrics[3] or ''}
+    out.points = table.concat(list('LRANGE', p .. 'metrics:completed:data', 0, 59), ' ')
+  end
+  return out
 end
-local first = list('ZRANGE', p .. 'prioritized', 0, 0)[1]
-if first then consider(runnable_since(first)) end
-local due = tonumber(list('ZRANGE', p .. 'delayed', 0, 0, 'WITHSCORES')[2])
-if due and due / 4096 <= now then consider(math.floor(due / 4096)) end
-local head = list('HMGET', meta, 'paused', 'version')
-local ids = asked('GET', p .. 'id')
-local metrics = list('HMGET', p .. 'metrics:completed', 'count', 'prevTS', 'prevCount')
-local out = {
-  exists = number('EXISTS', meta),
-  paused = head[1] and true or false,
-  version = head[2] or '',
-  ids = type(ids) == 'string' and tonumber(ids) or -1,
-  oldest = oldest,
-  wait = number('LLEN', p .. 'wait'),
-  aside = number('LLEN', p .. 'paused'),
-  active = number('LLEN', p .. 'active'),
-  prioritized = number('ZCARD', p .. 'prioritized'),
-  delayed = number('ZCARD', p .. 'delayed'),
-  children = number('ZCARD', p .. 'waiting-children'),
-  failed = number('ZCARD', p .. 'failed'),
-  completed = number('ZCARD', p .. 'completed'),
-  completed_hour = number('ZCOUNT', p .. 'completed', now - 3600000, '+inf'),
-  completed_minute = number('ZCOUNT', p .. 'completed', now - 60000, '+inf'),
-  failed_minute = number('ZCOUNT', p .. 'failed', now - 60000, '+inf'),
-  first_completed = tonumber(list('ZRANGE', p .. 'completed', 0, 0, 'WITHSCORES')[2]),
-  first_failed = tonumber(list('ZRANGE', p .. 'failed', 0, 0, 'WITHSCORES')[2]),
-}
-if metrics[1] then
-  out.metrics = {metrics[1], metrics[2] or '', metrics[3] or ''}
-  out.points = table.concat(list('LRANGE', p .. 'metrics:completed:data', 0, 59), ' ')
-end
-return cjson.encode(out)
+local all = {}
+for place, meta in ipairs(KEYS) do all[place] = counted(meta) end
+return cjson.encode(all)
 """
-)
-"""ARGV: now in ms. Give: everything that is counted of a queue, as one JSON text. Every command is
-O(1), O(log n) or of at most 60 elements. A key of a foreign type counts as -1; one that may not be
-read is an error."""
+"""KEYS: of many queues, if they are in one slot. ARGV: now in ms. Give: everything that is counted
+of each, as one JSON text. Every command is O(1), O(log n) or of at most 60 elements. A key of a
+foreign type counts as -1; one that may not be read is an error; times beyond year 9999 are none."""
 
 HEADS = (
     PRELUDE
