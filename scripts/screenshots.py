@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import os
 import signal
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -13,10 +14,21 @@ from playwright.async_api import Page, async_playwright, expect
 from acceptance.demo_process import DemoProcess
 from acceptance.server_process import PREFIX
 
-FOLDER = Path(__file__).parents[1] / "docs" / "screenshots"
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "docs" / "screenshots"
 SIZE = {"width": 1120, "height": 720}
 MINUTES = 14.5
 """Into the second round of the sample platform, when most is wrong; and plots have a history."""
+
+ELSEWHERE = """
+([root, prefix]) => {
+  for (const each of document.querySelectorAll("pre")) {
+    each.textContent = each.textContent
+      .replaceAll(root, "/srv/quarterdeck").replaceAll(prefix, "/usr");
+  }
+}
+"""
+"""Stack traces do not tell on whose machine the pictures were made."""
 
 QUEUES = "/dashboard/system/queues"
 INFRASTRUCTURE = "/dashboard/system/infrastructure"
@@ -54,6 +66,7 @@ async def draw(demo: DemoProcess, page: Page) -> None:
     for name, address in views(demo).items():
         await page.goto(origin + address)
         await settled(page)
+        await page.evaluate(ELSEWHERE, [str(ROOT), sys.base_prefix])
         await page.screenshot(path=FOLDER / f"{name}.png")
     await page.emulate_media(color_scheme="dark")
     await page.goto(origin)
