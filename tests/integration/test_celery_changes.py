@@ -65,8 +65,8 @@ async def test_a_task_that_was_routed_by_a_pattern_is_retried_into_its_queue(
     world.configure(task_send_sent_event=False)
 
     def send() -> str:
-        events: Any = Exchange("events", type="topic")  # type: ignore[no-untyped-call]
-        mail: Any = Queue("mail", events, routing_key="mail.#")  # type: ignore[no-untyped-call]
+        events: Any = Exchange("events", type="topic")
+        mail: Any = Queue("mail", events, routing_key="mail.#")
         world.app.conf.task_queues = [mail]
         options = {"queue": "mail", "routing_key": "mail.eu.send"}
         return str(world.app.send_task(TASK, kwargs={"outcome": "fail"}, **options).id)

@@ -16,7 +16,7 @@ def build_app(url: str, **settings: Any) -> Celery:
     """An application on this Redis, set up as our documentation asks."""
     # Connections of an earlier application remember what they have declared, in a Redis that may
     # have been emptied since.
-    reset()  # type: ignore[no-untyped-call]
+    reset()
     app = Celery("contract", broker=url, backend=url)
     app.conf.update(
         {
