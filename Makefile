@@ -6,7 +6,8 @@ MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
-WORKERS ?= 2
+# One more than the cores of CI: tests wait for other processes half of their time.
+WORKERS ?= 3
 UV_VERSION := 0.13.9
 # A uv on the PATH is used if it runs at all; a version manager's shim may not.
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .make/uv/bin/uv)
