@@ -51,7 +51,9 @@ def views(demo: DemoProcess) -> dict[str, str]:
         "address": f"{INFRASTRUCTURE}/ips/203.0.113.12",
         "alerts": f"{INFRASTRUCTURE}?tab=alerts",
         "alert": f"/console/alerts/{alert['id']}",
+        "logs": "/dashboard/system/logs",
         "audit": "/dashboard/system/audit",
+        "tokens": "/dashboard/settings/tokens",
     }
 
 
@@ -61,7 +63,7 @@ async def draw(demo: DemoProcess, page: Page) -> None:
     await page.goto(origin)
     await page.get_by_label("Token").fill("qd_ops_...")
     await page.screenshot(path=FOLDER / "sign-in.png")
-    headers = {"Authorization": f"Bearer {demo.token('ops')}"}
+    headers = {"Authorization": f"Bearer {demo.token('admin')}"}
     await page.request.post(f"{origin}{PREFIX}/session", headers=headers)
     for name, address in views(demo).items():
         await page.goto(origin + address)
