@@ -79,6 +79,7 @@ class RqHarness:
             yield
         finally:
             await asyncio.to_thread(self._server.start)
+            await asyncio.to_thread(self.redis.ping)  # it has read the file once it answers
             (self._server.directory / "dump.rdb").unlink()
 
     def _enqueue(
