@@ -103,16 +103,28 @@ async def test_what_failed_while_nobody_listened_is_read_from_results(world: Cel
     assert (await world.stats()).waiting == 1
 
 
+async def store_failure(world: CeleryWorld, job_id: str, done_at: float) -> None:
+    """A result that nobody was told of."""
+    result = {
+        "status": "FAILURE", "result": {"exc_type": "OSError", "exc_message": ["no"]},
+        "task_id": job_id, "queue": "mail", "name": "send", "retries": 0, "args": [],
+        "kwargs": {}, "date_done": done_at, "worker": "w@test",
+    }  # fmt: skip
+    await world.redis.set(f"celery-task-meta-{job_id}", json.dumps(result))
+
+
+async def test_after_a_lost_connection_results_are_read_again(world: CeleryWorld) -> None:
+    await store_failure(world, "missed", time.time())
+    assert await world.engine.find_job(JobRef(SOURCE, "missed")) is None
+    assert await world.redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub") == 1
+    await world.until(JobState.FAILED, JobRef(SOURCE, "missed"))
+
+
 async def test_only_the_newest_are_remembered(world: CeleryWorld) -> None:
     await world.engine.close()
     now = time.time()
     for number in range(1200):
-        result = {
-            "status": "FAILURE", "result": {"exc_type": "OSError", "exc_message": ["no"]},
-            "task_id": f"task-{number:04}", "queue": "mail", "name": "send", "retries": 0,
-            "args": [], "kwargs": {}, "date_done": now - 1200 + number, "worker": "w@test",
-        }  # fmt: skip
-        await world.redis.set(f"celery-task-meta-task-{number:04}", json.dumps(result))
+        await store_failure(world, f"task-{number:04}", now - 1200 + number)
     world.engine = world.open_engine(keep=1000)
     assert (await world.stats()).failed == 1000
     for number in range(1200):

@@ -29,6 +29,9 @@ class Access:
         result_url = options.result_url or options.url
         self.has_one_server = result_url == options.url
         self.results: Any = self.broker if self.has_one_server else _open(result_url)
+        # One more try would connect again silently, and what was published meanwhile be missed.
+        servers = [options.url] if self.has_one_server else [options.url, result_url]
+        self.listeners: list[Any] = [_open(url, tries=0) for url in servers]
         self.keys = Keys(
             broker=options.key_prefix,
             result=options.result_key_prefix,
@@ -75,8 +78,8 @@ class Access:
 
     async def close(self) -> None:
         """Give the connections back."""
-        await self.broker.aclose()
-        await self.results.aclose()
+        for client in (self.broker, self.results, *self.listeners):
+            await client.aclose()
 
     def _sentence(self, error: Exception) -> str:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -88,11 +91,11 @@ class Access:
         return f"{server} does not answer: {reason}."
 
 
-def _open(url: str) -> Any:
+def _open(url: str, tries: int = 1) -> Any:
     return Redis.from_url(
         url,
         socket_connect_timeout=CONNECT_TIMEOUT_S,
         socket_timeout=ANSWER_TIMEOUT_S,
         # One more try, because a pooled connection may have died while it was idle.
-        retry=Retry(NoBackoff(), 1),
+        retry=Retry(NoBackoff(), tries),
     )

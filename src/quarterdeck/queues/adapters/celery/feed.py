@@ -32,6 +32,7 @@ log = logging.getLogger("quarterdeck.queues")
 
 BATCH = 500
 CATCH_UP_S = 5.0
+ECHO_S = 0.3
 RECONNECT_S = 0.2
 MAX_RESULTS = 200_000
 """So many kept results are read after a gap."""
@@ -109,9 +110,13 @@ class Feed:
         token = uuid.uuid4().hex
         heard = self._waiting[token] = asyncio.Event()
         try:
-            async with self._access.explained():
-                await client.publish(self._echo_channel(place, token), "")
-            await heard.wait()
+            while not heard.is_set():
+                async with self._access.explained():
+                    await client.publish(self._echo_channel(place, token), "")
+                # Again, for the listener may have lost its connection without knowing it yet.
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(ECHO_S):
+                        await heard.wait()
         finally:
             del self._waiting[token]
 
@@ -129,7 +134,7 @@ class Feed:
             await asyncio.sleep(RECONNECT_S)
 
     async def _listen(self, place: int, client: Any, patterns: Sequence[str]) -> None:
-        async with client.pubsub() as pubsub:
+        async with self._access.listeners[place].pubsub() as pubsub:
             await pubsub.psubscribe(*patterns)
             # Listening first, reading what is kept second: nothing falls in between.
             await self._routes.discover()
