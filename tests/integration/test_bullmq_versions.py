@@ -235,7 +235,7 @@ async def test_idle_workers_wake_up_for_a_retry_and_for_a_resume(
 ) -> None:
     (failed,) = await world.fail(major)
     world.heal()
-    fleet = world.of(major).fleet(world.directory, drainDelay=60)
+    fleet = world.of(major).fleet(world.directory, drainDelay=600)
 
     async with fleet.running("mail"):
         await eventually(lambda: is_idle(world))
@@ -252,7 +252,7 @@ async def test_idle_workers_wake_up_for_what_was_set_aside(world: BullmqWorld, m
     (job_id,) = await world.of(major).add_many("mail", [{"number": 0}])
     await world.redis.rename("bull:mail:wait", "bull:mail:paused")
     await world.redis.delete("bull:mail:marker")
-    async with world.of(major).workers(world.directory, "mail", drainDelay=60):
+    async with world.of(major).workers(world.directory, "mail", drainDelay=600):
         await eventually(lambda: is_idle(world))
         assert (await world.stats()).warnings != []
         await world.engine.resume(await world.queue())
