@@ -124,7 +124,7 @@ class NodeFleet(WorkerFleet):
 
     def __init__(self, bullmq: Bullmq, directory: Path, options: Mapping[str, Any]) -> None:
         super().__init__("bullmq", bullmq.url, directory)
-        self._command = [
+        self.command = [
             "env", f"NODE_PATH={bullmq.programs.environment['NODE_PATH']}", bullmq.programs.node,
             str(SCRIPTS / "worker.cjs"), str(bullmq.major), bullmq.url, bullmq.prefix,
             json.dumps(options), str(directory),

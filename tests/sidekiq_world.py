@@ -87,7 +87,7 @@ class SidekiqFleet(WorkerFleet):
     def __init__(self, url: str, directory: Path, poll_s: float | None = None) -> None:
         super().__init__("sidekiq_worker.rb", url, directory)
         poll = [] if poll_s is None else [f"SIDEKIQ_POLL_S={poll_s}"]
-        self._command = [
+        self.command = [
             "env",
             *poll,
             RUBY,
