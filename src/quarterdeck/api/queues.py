@@ -4,7 +4,7 @@ from typing import Annotated, Any
 from urllib.parse import unquote
 
 from litestar import Request, Router, delete, get, post
-from litestar.params import Parameter
+from litestar.params import Parameter, QueryParameter
 
 from quarterdeck.api.context import context_of
 from quarterdeck.api.envelope import Envelope, ok
@@ -59,8 +59,8 @@ Status = Annotated[
 ]
 Reach = Annotated[
     PauseScope | None,
-    Parameter(
-        query="scope",
+    QueryParameter(
+        name="scope",
         description="How far this may reach; another reach is refused with 409. Must be given as "
         "`global` where `capabilities.pause_scope` is that: it stops the whole source.",
     ),

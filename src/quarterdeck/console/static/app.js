@@ -44,11 +44,15 @@ function App() {
     });
   }, []);
   const onSignOut = async () => {
+    // The page goes first, with all that it asks for: after the end that would be refused.
+    setSession(undefined);
+    await new Promise((done) => setTimeout(done));
     try {
       await signOut();
       setWhy(null);
       setSession(null);
     } catch (failure) {
+      setSession(session);
       complain(failure);
     }
   };
