@@ -142,7 +142,7 @@ def _put_right(request: Request[Any, Any, Any], error: Exception) -> None:
         for kind in kinds:
             if isinstance(kind, type) and issubclass(kind, enum.Enum):
                 item["message"] = f"must be one of {', '.join(member.value for member in kind)}"
-        item["key"] = getattr(parameter.kwarg_definition, "query", None) or item["key"]
+        item["key"] = getattr(parameter.kwarg_definition, "name", None) or item["key"]
 
 
 def decoded(raw: bytes, what: str) -> Any:
