@@ -110,6 +110,7 @@ if __name__ == "__main__":
         started = DemoProcess(Path(folder))
         started.start()
         try:
+            # Nothing to wait for: histories on the pictures take as long as they show.
             time.sleep(waits_s)
             asyncio.run(main(started))
         finally:

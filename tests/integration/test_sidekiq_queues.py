@@ -198,6 +198,7 @@ async def test_a_wrong_password_is_named(world: SidekiqWorld) -> None:
     world.redis.acl_setuser("sk", enabled=True, passwords="+right", commands=["+get"], keys=["*"])
     for password, reason in (("wrong", "refuses the user name"), ("right", "do too little")):
         engine = world.open_engine(url=world.url.replace("//", f"//sk:{password}@"))
+        # Each is called before the loop goes on, so it has this round's engine.
         for ask in (engine.snapshot, lambda: engine.list_jobs(MAIL, None, 10, 0)):  # noqa: B023
             with pytest.raises(SourceUnavailable, match=reason) as caught:
                 await ask()
