@@ -89,7 +89,7 @@ async def test_wrong_credentials_are_named_as_such(world: BullmqWorld) -> None:
     [
         ({"commands": []}, "evalsha"),
         ({"commands": ["+evalsha", "+eval"]}, "call HMGET: The user executing the script"),
-        ({"commands": ["+evalsha", "+eval", "+exists", "+hmget", "+get"]}, "call LRANGE"),
+        ({"commands": ["+evalsha", "+eval", "+exists", "+hmget", "+get"]}, "call LLEN"),
         ({"commands": ["+evalsha", "+eval"], "categories": ["+@read"]}, None),
         ({"commands": ["+evalsha", "+eval"], "keys": ["bull:*:meta"]}, "access at least one of"),
         ({"commands": ["+evalsha", "+eval"], "keys": ["other:*"]}, "access one of the keys"),

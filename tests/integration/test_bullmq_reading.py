@@ -279,6 +279,7 @@ async def test_snapshot_of_50_queues_is_one_round_trip_of_constant_cost(
 async def test_ranges_of_a_snapshot_are_short(world: BullmqWorld) -> None:
     engine = world.open(discover_every_s=60)
     await world.v6.add_many("mail", [{}] * 200)
+    await world.v6.add_many("mail", [{}] * 5, priority=3)
     await world.redis.lpush("bull:mail:metrics:completed:data", *range(500))
     await world.redis.hset("bull:mail:metrics:completed", "count", 5)
     await engine.snapshot()

@@ -3,7 +3,6 @@
 import pytest
 
 from quarterdeck.queues.adapters.bullmq.counting import (
-    HOUR_MS,
     MINUTE_MS,
     Counted,
     completions_of,
@@ -60,7 +59,7 @@ def test_metrics_tell_the_last_hour_to_the_minute(given: Counted, hour: int, min
         counted(metrics=("many", "", "")),
         counted(metrics=("1", "2", "3"), points="x"),
         counted(),
-        counted(completed=3, completed_hour=3, first_completed=NOW_MS - 5),
+        counted(completed=3, completed_hour=3, completed_minute=3),
     ],
 )
 def test_what_does_not_cover_the_hour_tells_nothing(given: Counted) -> None:
@@ -69,9 +68,9 @@ def test_what_does_not_cover_the_hour_tells_nothing(given: Counted) -> None:
 
 
 def test_what_is_kept_longer_than_an_hour_counts() -> None:
-    old = counted(completed=9, completed_hour=3, first_completed=NOW_MS - HOUR_MS - 1)
+    old = counted(completed=9, completed_hour=3)
     assert completions_of(old, NOW_MS).source is Provenance.RETAINED
-    every = counted(ids=4, completed=3, completed_hour=3, wait=1, first_completed=NOW_MS - 5)
+    every = counted(ids=4, completed=3, completed_hour=3, wait=1)
     assert completions_of(every, NOW_MS).source is Provenance.EXACT
 
 

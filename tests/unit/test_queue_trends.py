@@ -98,4 +98,41 @@ def test_track_never_keeps_more_than_its_windows(steps: list[tuple[float, int]])
         track.add(at, depth, depth)
         track.outlook(depth, False, at)
     assert all(at - since <= timedelta(minutes=10) for since, _ in track.depths)
-    assert all(at - since <= timedelta(hours=1) for since, _ in track.completions)
+    assert all(at - each.at <= timedelta(hours=1) for each in track.completions)
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 90), st.integers(0, 10**6)), max_size=400),
+    st.integers(0, 4000),
+)
+def test_hour_is_what_adding_up_all_its_samples_gives(
+    steps: list[tuple[int, int]], later_s: int
+) -> None:
+    track, at, samples = Track(), NOW, list[tuple[datetime, int, int]]()
+    for seconds, per_minute in steps:
+        at += timedelta(seconds=seconds)
+        samples.append((at, per_minute, min(seconds, 60) if samples else 60))
+        track.add(at, None, per_minute)
+        track.outlook(None, None, at)
+    now = at + timedelta(seconds=later_s)
+    within = [(rate, seen) for since, rate, seen in samples if now - since <= timedelta(hours=1)]
+    covered_s = sum(seen for _, seen in within)
+    found = track.outlook(None, None, now).completed_last_hour
+    if covered_s < 57 * 60:
+        assert found is None
+    else:
+        completed = sum(rate * seen / 60 for rate, seen in within) * 3600 / covered_s
+        assert found == pytest.approx(completed, abs=0.51)
+
+
+def test_trend_follows_each_new_sample() -> None:
+    track = Track()
+    for at, depth in depths(100, 90, 80, 70):
+        track.add(at, depth, None)
+    before = track.outlook(70, False, NOW).trend
+    assert before is not None
+    assert before.direction is Direction.FALLING
+    track.add(NOW + timedelta(minutes=1), 500, None)
+    trend = track.outlook(500, False, NOW + timedelta(minutes=1)).trend
+    assert trend is not None
+    assert trend.direction is Direction.RISING

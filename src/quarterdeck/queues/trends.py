@@ -23,45 +23,68 @@ LONGEST_GAP_S = 60.0
 """A count of the last minute says nothing of what was before it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Completions:
+    """Jobs completed in the time that one sample stands for."""
+
+    at: datetime
+    count: float
+    seen_s: float
+
+
 @dataclass(slots=True)
 class Track:
-    """The samples of one queue: depths of the last ten minutes, completions of the last hour."""
+    """The samples of one queue: depths of the last ten minutes, completions of the last hour.
+
+    Every answer about a queue asks for its outlook, so what the samples tell is worked out when
+    they change: 240 of them, each time anew, took longer than counting the jobs.
+    """
 
     depths: deque[tuple[datetime, int]] = field(default_factory=deque)
-    completions: deque[tuple[datetime, int]] = field(default_factory=deque)
+    completions: deque[Completions] = field(default_factory=deque)
+    _count: float = 0.0
+    _covered_s: float = 0.0
+    _trend: Trend | None = None
+    _is_judged: bool = False
 
     def add(self, at: datetime, waiting: int | None, completed_last_minute: int | None) -> None:
         """Take a sample; what is unknown leaves a gap."""
         if waiting is not None:
             self.depths.append((at, waiting))
+            self._is_judged = False
         if completed_last_minute is not None:
-            self.completions.append((at, completed_last_minute))
-        while self.depths and at - self.depths[0][0] > WINDOW:
-            self.depths.popleft()
-        while self.completions and at - self.completions[0][0] > HOUR:
-            self.completions.popleft()
+            self._add_completions(at, completed_last_minute)
+        self._expire(at)
 
     def outlook(self, waiting: int | None, paused: bool | None, now: datetime) -> Outlook:
         """What they tell of the queue as it is now."""
-        fresh = [sample for sample in self.depths if now - sample[0] <= WINDOW]
-        trend = trend_of(fresh)
-        return Outlook(trend, eta_s(trend, waiting, paused), self._last_hour(now))
+        self._expire(now)
+        if not self._is_judged:
+            self._trend, self._is_judged = trend_of(self.depths), True
+        return Outlook(self._trend, eta_s(self._trend, waiting, paused), self._last_hour())
 
-    def _last_hour(self, now: datetime) -> int | None:
-        counted = covered_s = 0.0
-        before: datetime | None = None
-        for at, per_minute in self.completions:
-            if now - at > HOUR:
-                continue
-            # A sample stands for the time since the one before it, which it has seen.
-            since_s = LONGEST_GAP_S if before is None else (at - before).total_seconds()
-            seen_s = min(since_s, LONGEST_GAP_S)
-            counted += per_minute * seen_s / 60
-            covered_s += seen_s
-            before = at
-        if covered_s < COVERED.total_seconds():
+    def _add_completions(self, at: datetime, per_minute: int) -> None:
+        """A sample stands for the time since the one before it, which it has seen."""
+        before = self.completions[-1].at if self.completions else None
+        since_s = LONGEST_GAP_S if before is None else (at - before).total_seconds()
+        seen_s = min(since_s, LONGEST_GAP_S)
+        self.completions.append(Completions(at, per_minute * seen_s / 60, seen_s))
+        self._count += self.completions[-1].count
+        self._covered_s += seen_s
+
+    def _expire(self, now: datetime) -> None:
+        while self.depths and now - self.depths[0][0] > WINDOW:
+            self.depths.popleft()
+            self._is_judged = False
+        while self.completions and now - self.completions[0].at > HOUR:
+            old = self.completions.popleft()
+            self._count -= old.count
+            self._covered_s -= old.seen_s
+
+    def _last_hour(self) -> int | None:
+        if self._covered_s < COVERED.total_seconds():
             return None
-        return round(counted * HOUR.total_seconds() / covered_s)
+        return round(self._count * HOUR.total_seconds() / self._covered_s)
 
 
 def trend_of(samples: Sequence[tuple[datetime, int]]) -> Trend | None:

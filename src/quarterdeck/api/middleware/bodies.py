@@ -53,7 +53,8 @@ async def _read(scope: Scope, receive: Receive) -> bytes:
     parts, size = [], 0
     while True:
         try:
-            message = await asyncio.wait_for(receive(), READ_TIMEOUT_S)
+            async with asyncio.timeout(READ_TIMEOUT_S):
+                message = await receive()
         except TimeoutError:
             raise HttpError(408, "The body did not arrive in time; send it again.") from None
         if message["type"] != "http.request":

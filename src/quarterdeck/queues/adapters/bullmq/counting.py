@@ -34,21 +34,27 @@ class Counted(Struct, frozen=True):
     failed_minute: int
     is_paused: bool = field(name="paused")
     oldest: float | None = None
-    first_completed: float | None = None
-    first_failed: float | None = None
     metrics: tuple[str, str, str] | None = None
     points: str = ""
 
     @property
     def waiting(self) -> int | None:
         """Jobs that are still to run."""
-        return _sum(self.wait, self.aside, self.prioritized, self.delayed, self.children)
+        parts = (self.wait, self.aside, self.prioritized, self.delayed, self.children)
+        return None if min(parts) < 0 else sum(parts)
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether something else lies under one of the queue's keys."""
+        return min(self.active, self.failed, self.completed) < 0 or self.waiting is None
 
     @property
     def keeps_all(self) -> bool:
         """Whether no job of this queue has ever been removed."""
-        kept = _sum(self.waiting or 0, self.active, self.failed, self.completed)
-        return self.waiting is not None and kept == max(self.ids, 0)
+        if self.is_foreign:
+            return False
+        kept = (self.waiting or 0) + self.active + self.failed + self.completed
+        return kept == max(self.ids, 0)
 
 
 class Completions(Struct, frozen=True):
@@ -80,10 +86,9 @@ def completions_of(counted: Counted, now_ms: int) -> Completions:
         found = _by_metrics(counted.metrics, counted.points, now_ms // MINUTE_MS)
         if found is not None:
             return Completions(*found, Provenance.METRICS)
-    first = counted.first_completed
-    if first is not None and first < now_ms - HOUR_MS:
+    if counted.completed > counted.completed_hour:
         return Completions(counted.completed_hour, counted.completed_minute, Provenance.RETAINED)
-    is_minute_kept = first is not None and first < now_ms - MINUTE_MS
+    is_minute_kept = counted.completed > counted.completed_minute
     return Completions(None, counted.completed_minute if is_minute_kept else None, Provenance.NONE)
 
 
@@ -111,19 +116,18 @@ def _by_metrics(metrics: Sequence[str], points: str, minute: int) -> tuple[int, 
 def stats_of(counted: Counted, major: int | None, now_ms: int) -> QueueStats:
     """The counts of a queue as the API knows them."""
     completions = completions_of(counted, now_ms)
-    first = counted.first_failed
-    knows_failures = counted.keeps_all or (first is not None and first < now_ms - MINUTE_MS)
+    knows_failures = counted.failed > counted.failed_minute or counted.keeps_all
     return QueueStats(
-        active=_sum(counted.active),
+        active=_unless_foreign(counted.active),
         waiting=counted.waiting,
-        failed=_sum(counted.failed),
+        failed=_unless_foreign(counted.failed),
         completed_last_hour=completions.hour,
         completed_last_hour_source=completions.source,
         paused=counted.is_paused,
         oldest_waiting_at=None if counted.oldest is None else moment(counted.oldest),
-        completed=_sum(counted.completed),
+        completed=_unless_foreign(counted.completed),
         completed_last_minute=completions.minute,
-        failed_last_minute=_sum(counted.failed_minute) if knows_failures else None,
+        failed_last_minute=_unless_foreign(counted.failed_minute) if knows_failures else None,
         warnings=_warnings(counted, major),
     )
 
@@ -133,13 +137,13 @@ def moment(milliseconds: float) -> datetime:
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
-def _sum(*numbers: int) -> int | None:
-    return None if min(numbers) < 0 else sum(numbers)
+def _unless_foreign(number: int) -> int | None:
+    return None if number < 0 else number
 
 
 def _warnings(counted: Counted, major: int | None) -> list[str]:
     found = []
-    if counted.waiting is None or counted.active < 0 or min(counted.failed, counted.completed) < 0:
+    if counted.is_foreign:
         found.append("Something that is not BullMQ's lies under one of this queue's keys in Redis.")
     if counted.version and major is None:
         found.append(unknown_version(counted.version))

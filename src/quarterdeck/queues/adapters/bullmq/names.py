@@ -2,11 +2,14 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from quarterdeck.core.text import is_storable
 from quarterdeck.queues.model import Priority, QueueRef
 
 PREFIX = "queue:"
+REMEMBERED = 4096
+"""Names whose public forms are worked out once, and not at each answer."""
 _ENDING = re.compile(r"[:._-](high|low)\Z")
 
 
@@ -21,9 +24,10 @@ class QueueNames:
         self._source = source
         self._separator = separator
         self._priorities = priorities
+        self.ref = lru_cache(REMEMBERED)(self._ref)
+        """The public form of a queue, by its native name."""
 
-    def ref(self, native: str) -> QueueRef:
-        """The public form of a queue."""
+    def _ref(self, native: str) -> QueueRef:
         ending = _ENDING.search(native)
         priority = Priority(ending.group(1)) if ending else Priority.NORMAL
         priority = self._priorities.get(native, priority)

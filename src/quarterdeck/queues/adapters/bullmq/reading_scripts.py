@@ -5,22 +5,23 @@ from quarterdeck.queues.adapters.bullmq.script_parts import PRELUDE, STATE
 COUNT = """
 local now = tonumber(ARGV[1])
 local p
-local function asked(command, ...)
-  local found = redis.pcall(command, ...)
+local ask = redis.pcall
+local function is_answer(found, command)
   local refused = type(found) == 'table' and found.err
   if refused and (string.find(refused, 'user executing') or string.find(refused, 'NOPERM')) then
     error(command .. ' is refused: ' .. refused)
   end
-  return found
+  return not refused
 end
-local function number(...)
-  local found = asked(...)
-  return type(found) == 'number' and found or -1
+local function number(command, ...)
+  local found = ask(command, ...)
+  if type(found) == 'number' then return found end
+  is_answer(found, command)
+  return -1
 end
-local function list(...)
-  local found = asked(...)
-  if type(found) ~= 'table' or found.err then return {} end
-  return found
+local function list(command, ...)
+  local found = ask(command, ...)
+  return is_answer(found, command) and type(found) == 'table' and found or {}
 end
 local function sane(value)
   local found = tonumber(value)
@@ -36,46 +37,56 @@ local function runnable_since(id)
   local delay = fine and type(opts) == 'table' and tonumber(opts.delay) or 0
   return sane(at + delay)
 end
-local function oldest()
+local function oldest(out)
   local found
   local function consider(at)
     if at and (not found or at < found) then found = at end
   end
-  for _, name in ipairs({'wait', 'paused'}) do
+  local function consider_last(name)
     local last = list('LRANGE', p .. name, -1, -1)[1]
     if last then consider(runnable_since(last)) end
   end
-  local first = list('ZRANGE', p .. 'prioritized', 0, 0)[1]
-  if first then consider(runnable_since(first)) end
-  local due = tonumber(list('ZRANGE', p .. 'delayed', 0, 0, 'WITHSCORES')[2])
-  if due and due / 4096 <= now then consider(sane(math.floor(due / 4096))) end
+  if out.wait > 0 then consider_last('wait') end
+  if out.aside > 0 then consider_last('paused') end
+  if out.prioritized > 0 then
+    local first = list('ZRANGE', p .. 'prioritized', 0, 0)[1]
+    if first then consider(runnable_since(first)) end
+  end
+  if out.delayed > 0 then
+    local due = tonumber(list('ZRANGE', p .. 'delayed', 0, 0, 'WITHSCORES')[2])
+    if due and due / 4096 <= now then consider(sane(math.floor(due / 4096))) end
+  end
   return found
+end
+local function since(milliseconds, key, of)
+  if of < 1 then return of end
+  return number('ZCOUNT', key, now - milliseconds, '+inf')
 end
 local function counted(meta)
   p = string.sub(meta, 1, -5)
   local head = list('HMGET', meta, 'paused', 'version')
-  local ids = asked('GET', p .. 'id')
-  local metrics = list('HMGET', p .. 'metrics:completed', 'count', 'prevTS', 'prevCount')
+  local ids = ask('GET', p .. 'id')
+  local completed, failed = p .. 'completed', p .. 'failed'
+  is_answer(ids, 'GET')
   local out = {
-    exists = number('EXISTS', meta),
+    exists = head[2] and 1 or number('EXISTS', meta),
     paused = head[1] and true or false,
     version = head[2] or '',
     ids = type(ids) == 'string' and #ids < 14 and tonumber(string.match(ids, '^%d+$')) or -1,
-    oldest = oldest(),
     wait = number('LLEN', p .. 'wait'),
     aside = number('LLEN', p .. 'paused'),
     active = number('LLEN', p .. 'active'),
     prioritized = number('ZCARD', p .. 'prioritized'),
     delayed = number('ZCARD', p .. 'delayed'),
     children = number('ZCARD', p .. 'waiting-children'),
-    failed = number('ZCARD', p .. 'failed'),
-    completed = number('ZCARD', p .. 'completed'),
-    completed_hour = number('ZCOUNT', p .. 'completed', now - 3600000, '+inf'),
-    completed_minute = number('ZCOUNT', p .. 'completed', now - 60000, '+inf'),
-    failed_minute = number('ZCOUNT', p .. 'failed', now - 60000, '+inf'),
-    first_completed = sane(list('ZRANGE', p .. 'completed', 0, 0, 'WITHSCORES')[2]),
-    first_failed = sane(list('ZRANGE', p .. 'failed', 0, 0, 'WITHSCORES')[2]),
+    failed = number('ZCARD', failed),
+    completed = number('ZCARD', completed),
   }
+  out.oldest = oldest(out)
+  out.completed_hour = since(3600000, completed, out.completed)
+  out.completed_minute = since(60000, completed, out.completed_hour)
+  out.failed_minute = since(60000, failed, out.failed)
+  local metrics = list('HMGET', p .. 'metrics:completed', 'count', 'prevTS', 'prevCount')
   if metrics[1] then
     out.metrics = {metrics[1], metrics[2] or '', metrics[3] or ''}
     out.points = table.concat(list('LRANGE', p .. 'metrics:completed:data', 0, 59), ' ')
@@ -88,7 +99,8 @@ return cjson.encode(all)
 """
 """KEYS: of many queues, if they are in one slot. ARGV: now in ms. Give: everything that is counted
 of each, as one JSON text. Every command is O(1), O(log n) or of at most 60 elements. A key of a
-foreign type counts as -1; one that may not be read is an error; times beyond year 9999 are none."""
+foreign type counts as -1; one that may not be read is an error; times beyond year 9999 are none.
+What an empty key cannot tell is not asked for: this script is most of what `GET /queues` takes."""
 
 HEADS = (
     PRELUDE
