@@ -13,7 +13,7 @@ from quarterdeck.facts import Facts, migrate_facts, open_facts
 from quarterdeck.facts.embedded import EmbeddedFacts
 from quarterdeck.facts.schema import on_cluster
 from quarterdeck.facts.server import ServerFacts
-from quarterdeck.facts.trimming import release_library
+from quarterdeck.facts.trimming import release_freed, release_library
 
 pytest_plugins = ("facts_fixtures",)
 
@@ -147,6 +147,7 @@ async def test_trimming_makes_the_process_smaller_and_harms_nothing(
     answer = await count(embedded_facts, question)
     before = resident_file_mb()
     release_library()
+    release_freed()
     assert resident_file_mb() < before - 100
     assert await count(embedded_facts, question) == answer
     with pytest.raises(SourceUnavailable, match="unknown function"):  # exceptions read constants

@@ -1,8 +1,9 @@
-"""Gives back the memory that the engine's library takes.
+"""Gives back the memory that the engine's library takes, and what the C library keeps unused.
 
 chDB is half a gigabyte of code and constants, of which loading and searching touch 180 MB. Dropping
 the pages from our process leaves them in the page cache: the next query pays two milliseconds
-(measured: 20.7 instead of 18.6), and the process is that much smaller.
+(measured: 20.7 instead of 18.6), and the process is that much smaller. The C library keeps what was
+freed between things that are still in use: 30 MB after a load of five million lines.
 """
 
 import ctypes
@@ -17,7 +18,7 @@ _MADV_DONTNEED = 4
 
 
 class Trimmer:
-    """A thread that releases the engine's library once a minute."""
+    """A thread that gives back, once a minute, what nobody uses."""
 
     def __init__(self) -> None:
         self._stop = threading.Event()
@@ -32,6 +33,7 @@ class Trimmer:
     def _run(self) -> None:
         while not self._stop.wait(EVERY_S):
             release_library()
+            release_freed()
 
 
 def release_library() -> None:
@@ -42,6 +44,13 @@ def release_library() -> None:
     libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
     for start, end in _unwritten():
         libc.madvise(start, end - start, _MADV_DONTNEED)
+
+
+def release_freed() -> None:
+    """Give freed pages back; nothing where the C library has no such function, as musl's."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def _unwritten() -> Iterator[tuple[int, int]]:
