@@ -141,20 +141,23 @@ def entries(server: ServerProcess, **query: str) -> list[dict[str, Any]]:
 def test_every_change_and_denied_change_is_audited(server: ServerProcess) -> None:
     [job_id] = seed(server, "audited", failed=1)
     headers = {"X-Request-ID": "audit-me", "User-Agent": "test/1"}
-    server.post("/queues/queue:audited/pause", headers=headers)
+    server.post("/queues/queue:audited/pause?source=jobs%20too&scope=band", headers=headers)
+    server.post("/queues/queue:audited/pause?scope=band", headers=headers)
     server.post("/queues/queue:audited/resume", role="viewer")
     server.post("/queues/queue:no-such/pause")
     server.delete(f"/jobs/{job_id}")
     server.get("/queues")
-    newest = entries(server, limit="4")
+    newest = entries(server, limit="5")
     assert [(e["action"], e["outcome"], e["status"], e["role"]) for e in newest] == [
         ("job.delete", "ok", 200, "ops"),
         ("queue.pause", "failed", 404, "ops"),
         ("queue.resume", "denied", 403, "viewer"),
         ("queue.pause", "ok", 200, "ops"),
+        ("queue.pause", "failed", 404, "ops"),
     ]
-    pause = newest[3]
-    assert "queue:audited" in pause["resource"]
+    pause, elsewhere = newest[3:]
+    assert pause["resource"] == "queue_name=queue:audited scope=band"
+    assert elsewhere["resource"] == "queue_name=queue:audited source=jobs too scope=band"
     assert pause["request_id"] == "audit-me"
     assert pause["user_agent"] == "test/1"
     assert pause["ip_address"] == "127.0.0.1"

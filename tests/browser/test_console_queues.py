@@ -44,7 +44,8 @@ async def test_pausing_names_the_consequence_and_is_done(console: Console) -> No
     await expect(console.page.get_by_text("queue:halted runs again.")).to_be_visible()
     assert queue_of(console, "halted")["paused"] is False
     done = console.api("/audit?limit=2&action=queue.resume")["entries"][0]
-    assert (done["resource"], done["outcome"]) == ("queue_name=queue:halted", "ok")
+    assert done["outcome"] == "ok"
+    assert done["resource"] == "queue_name=queue:halted source=quarterdeck scope=band"
 
 
 async def test_cancelled_pausing_changes_nothing(console: Console) -> None:

@@ -5,7 +5,7 @@ recorded is not carried out. Routes name their action by `opt={"action": "queue.
 """
 
 import logging
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 from quarterdeck.access.audit import AuditTrail, NewAuditEntry
 from quarterdeck.access.model import Right
@@ -83,8 +83,10 @@ class AuditLayer:
 
 
 def _resource(scope: Scope) -> str:
-    parts = [f"{name}={unquote(str(value))}" for name, value in scope["path_params"].items()]
-    return " ".join(parts)[:2000]
+    """What it is done to: also of which source, how far it reaches, and which lines go out."""
+    named = [(name, unquote(str(value))) for name, value in scope["path_params"].items()]
+    asked = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    return " ".join(f"{name}={value}" for name, value in [*named, *asked])[:2000]
 
 
 def _outcome(status: int) -> str:
