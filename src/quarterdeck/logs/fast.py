@@ -41,6 +41,8 @@ NAMED = b'":'
 SPECIAL = frozenset({"metadata", "error", "err", *ID_NAMES})
 """Names of which more than the value is wanted."""
 
+is_plain = SPECIAL.isdisjoint
+
 OBJECT = ord("{")
 
 
@@ -82,7 +84,7 @@ def _special(raw: dict[str, Raw]) -> Raw | dict[str, Raw] | None:
         if target is None or target in raw:
             return None
         raw[target] = value
-    return raw if raw.keys().isdisjoint(SPECIAL) else None
+    return raw if is_plain(raw) else None
 
 
 @dataclass(slots=True)
@@ -96,7 +98,7 @@ class Converter:
     rejected: int = 0
     lines: int = 0
     """Seen so far, blank ones too: the number of the last one."""
-    _spellings: dict[str, tuple[Raw, Raw]] = field(default_factory=dict)
+    _spellings: dict[str | None, tuple[Raw, Raw]] = field(default_factory=dict)
 
     def reject(self, reason: str) -> None:
         """Count a line that was never held."""
@@ -119,21 +121,37 @@ class Converter:
         return packed(by_day)
 
     def _plain(self, block: bytes, by_day: ByDay) -> list[int]:
-        """Fill `by_day`; gives the indexes of lines that want the slow way."""
+        """Fill `by_day`; gives the indexes of lines that want the slow way.
+
+        Its time is written anew: RFC 3339 allows small letters, which the engine does not read.
+        All of a line's way is written out here: calls would cost a twentieth of all that it takes.
+        """
         block.decode()  # msgspec does not look into strings that it passes on as they are
         odd = []
         days: dict[int, Callable[[Row], None]] = {}
         raws = _raw.decode_lines(block)
         doubled = _doubled(block, raws)
+        level_of, adder_of = self._spellings.get, days.get
         for index, (typed, raw) in enumerate(zip(_typed.decode_lines(block), raws, strict=True)):
-            at = typed.timestamp
-            if at is not None and index not in doubled:
-                add = days.get(at.toordinal()) or self._place(at, by_day, days)
-                row = self._row(at, typed, raw)
-                if add is not None and row is not None:
-                    add(row)
-                    continue
-            odd.append(index)
+            at, spelling, pop = typed.timestamp, typed.level, raw.pop
+            level = level_of(spelling) or self._spelt(spelling)
+            if (
+                at is None or level is None or typed.service is None or typed.message is None
+                or at.tzinfo is not UTC or index in doubled or len(pop("timestamp")) > LONGEST_STAMP
+            ):  # fmt: skip
+                odd.append(index)
+                continue
+            del raw["level"]
+            row = (
+                at, level[0], pop("service"), pop("message"), pop("request_id", ABSENT),
+                pop("user_id", ABSENT), pop("tenant_id", ABSENT), raw, level[1], ABSENT, ABSENT,
+            )  # fmt: skip
+            special = raw if is_plain(raw) else _special(raw)
+            add = adder_of(at.toordinal()) or self._place(at, by_day, days)
+            if special is None or add is None:
+                odd.append(index)
+            else:
+                add(row if special is raw else (*row[:7], special, *row[8:]))
         return odd
 
     def _place(
@@ -150,30 +168,9 @@ class Converter:
             days[day] = add
         return add
 
-    def _row(self, at: datetime, typed: Typed, raw: dict[str, Raw]) -> Row | None:
-        """The values of a plain line; None: it is not.
-
-        Its time is written anew: RFC 3339 allows small letters, which the engine does not read.
-        """
-        spelling, pop = typed.level, raw.pop
-        if spelling is None or typed.service is None or typed.message is None:
-            return None
-        level = self._spellings.get(spelling) or self._spelt(spelling)
-        if level is None or at.tzinfo is not UTC or len(pop("timestamp")) > LONGEST_STAMP:
-            return None
-        del raw["level"]
-        row = (
-            at, level[0], pop("service"), pop("message"), pop("request_id", ABSENT),
-            pop("user_id", ABSENT), pop("tenant_id", ABSENT), raw, level[1], ABSENT, ABSENT,
-        )  # fmt: skip
-        if raw.keys().isdisjoint(SPECIAL):
-            return row
-        metadata = _special(raw)
-        return None if metadata is None else (*row[:7], metadata, *row[8:])
-
-    def _spelt(self, spelling: str) -> tuple[Raw, Raw] | None:
+    def _spelt(self, spelling: str | None) -> tuple[Raw, Raw] | None:
         """A level as we have it, and as it was sent if that is something else."""
-        level = find_level(spelling)
+        level = None if spelling is None else find_level(spelling)
         if level is None or len(self._spellings) >= KEPT_SPELLINGS:
             return None
         original = ABSENT if spelling == level else Raw(msgspec.json.encode(spelling))
