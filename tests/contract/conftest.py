@@ -7,6 +7,7 @@ import pytest
 
 from bullmq_world import bullmq_programs
 from contract.bullmq_harness import open_bullmq5, open_bullmq6
+from contract.bullmq_postgres_harness import open_bullmq_postgres
 from contract.celery_harness import open_celery
 from contract.foreign_harness import open_foreign
 from contract.harness import EngineHarness, HarnessFactory
@@ -27,6 +28,7 @@ HARNESSES: dict[str, HarnessFactory] = {
     "procrastinate": open_procrastinate,
     "bullmq-5": open_bullmq5,
     "bullmq-6": open_bullmq6,
+    "bullmq-postgres": open_bullmq_postgres,
     "rq": open_rq,
     "sidekiq": open_sidekiq,
     "celery": open_celery,

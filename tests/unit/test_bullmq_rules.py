@@ -9,7 +9,7 @@ from quarterdeck.queues.adapters.bullmq.counting import (
     major_of,
 )
 from quarterdeck.queues.adapters.bullmq.listing import Shape, Slice
-from quarterdeck.queues.adapters.bullmq.names import QueueNames
+from quarterdeck.queues.banding import QueueNames
 from quarterdeck.queues.adapters.bullmq.rows import decoded
 from quarterdeck.queues.model import Provenance
 

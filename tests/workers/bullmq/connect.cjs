@@ -1,4 +1,5 @@
 // How the tests' programs reach BullMQ: major version, URL, key prefix; in a cluster `cluster:URL`.
+// On PostgreSQL the prefix is the schema, which whoever comes first creates.
 const IORedis = require("ioredis");
 
 const LIBRARIES = { 5: "bullmq5", 6: "bullmq6" };
@@ -17,7 +18,8 @@ function connection(url) {
 function target(major, url, prefix) {
   if (url.startsWith("postgresql:")) {
     const { createPostgresBackend } = library(major);
-    return { options: { connection: url }, backend: createPostgresBackend, close: async () => {} };
+    const connection = { connectionString: url, schema: prefix, migrate: true };
+    return { options: { connection }, backend: createPostgresBackend, close: async () => {} };
   }
   const client = connection(url);
   return { options: { connection: client, prefix }, close: async () => client.quit() };

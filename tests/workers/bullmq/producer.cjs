@@ -26,8 +26,8 @@ async function closeAll() {
 }
 
 async function addFlow({ major, url, prefix, args }) {
-  const { options, close } = target(major, url, prefix);
-  const producer = new (library(major).FlowProducer)(options);
+  const { options, backend, close } = target(major, url, prefix);
+  const producer = new (library(major).FlowProducer)(options, backend);
   const tree = await producer.add(args[0]);
   await producer.close();
   await close();

@@ -36,6 +36,11 @@ class Access:
     """Runs scripts and reads hashes. Every method raises `SourceUnavailable`."""
 
     def __init__(self, source: str, options: Options) -> None:
+        if options.url.startswith(("postgresql:", "postgres:")):
+            raise ConfigError(
+                f"{source}: `url` leads to PostgreSQL. For BullMQ on PostgreSQL set `kind` to "
+                "'bullmq-postgres'."
+            )
         self._source = source
         self._prefix = options.prefix
         self._is_cluster = options.cluster

@@ -17,7 +17,7 @@ from quarterdeck.queues.adapters.bullmq.catalogue import Catalogue
 from quarterdeck.queues.adapters.bullmq.changing import GONE, Changing, not_failed
 from quarterdeck.queues.adapters.bullmq.counting import Counted, major_of, stats_of
 from quarterdeck.queues.adapters.bullmq.listing import Listing
-from quarterdeck.queues.adapters.bullmq.names import QueueNames
+from quarterdeck.queues.banding import QueueNames
 from quarterdeck.queues.adapters.bullmq.reading_scripts import COUNT
 from quarterdeck.queues.model import (
     BulkAction,

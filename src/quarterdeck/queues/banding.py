@@ -1,4 +1,4 @@
-"""Public names of queues, and how they lead back to BullMQ's own."""
+"""Public names of BullMQ's queues on any store, and how they lead back to its own."""
 
 import re
 from collections.abc import Iterable, Mapping

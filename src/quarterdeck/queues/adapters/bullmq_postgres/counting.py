@@ -1,0 +1,178 @@
+"""What one statement, in one snapshot of the database, tells of all queues.
+
+Names are found by skipping from one to the next in the primary keys. Every count reads one of
+BullMQ's partial indexes and stops at a limit, so that a queue of millions costs no more than one
+of COUNT_LIMIT.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, text
+
+from quarterdeck.queues.model import Provenance, QueueStats
+
+COUNT_LIMIT = 100_000
+HOUR_LIMIT = 1_000_000
+"""More jobs completed in an hour are not counted: the figure is then sampled."""
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
+
+_TOLD = 10
+_LEVELS = 100
+
+_FOUND = """
+RECURSIVE of_jobs (queue) AS (
+  SELECT min(queue) FROM job
+  UNION ALL
+  SELECT (SELECT min(j.queue) FROM job j WHERE j.queue > of_jobs.queue)
+  FROM of_jobs WHERE of_jobs.queue IS NOT NULL
+), of_meta (queue) AS (
+  SELECT min(queue) FROM meta
+  UNION ALL
+  SELECT (SELECT min(m.queue) FROM meta m WHERE m.queue > of_meta.queue)
+  FROM of_meta WHERE of_meta.queue IS NOT NULL
+), named (queue) AS (
+  SELECT queue FROM of_jobs WHERE queue IS NOT NULL
+  UNION SELECT queue FROM of_meta WHERE queue IS NOT NULL
+)"""
+
+_GIVEN = "named (queue) AS (SELECT unnest(CAST(:names AS text[])))"
+
+
+def _counted(where: str, limit: int = COUNT_LIMIT) -> str:
+    some = f"SELECT FROM job j WHERE j.queue = named.queue AND {where} LIMIT {limit + 1}"  # noqa: S608 - our own text
+    return f"(SELECT count(*) FROM ({some}) counted)"  # noqa: S608 - our own text
+
+
+def _ended(state: str, since: str, limit: int = COUNT_LIMIT) -> str:
+    return _counted(f"j.state = '{state}' AND j.finished_at_ms > {since}", limit)
+
+
+# BullMQ tells of every end in its events, of which it keeps the newest 10,000 or so. Workers that
+# remove what has ended either do it at once, or remove the oldest first.
+def _removes(state: str) -> str:
+    told = (
+        "(SELECT data ->> 'jobId' AS id FROM event e WHERE e.queue = named.queue "  # noqa: S608
+        f"AND e.event = '{state}' ORDER BY e.id {{}} LIMIT {_TOLD})"
+    )
+    return (
+        f"EXISTS (SELECT FROM ({told.format('')} UNION ALL {told.format('DESC')}) told "  # noqa: S608
+        "WHERE NOT EXISTS (SELECT FROM job j WHERE j.queue = named.queue AND j.id = told.id))"
+    )
+
+
+# Of each priority the longest waiting job is the first of its line, or, of those that were put
+# before all others (`lifo`, with negative numbers), the last.
+_OLDEST = f"""(
+  WITH RECURSIVE level (priority) AS (
+    SELECT (SELECT min(j.priority) FROM job j WHERE j.queue = named.queue AND j.state = 'waiting')
+    UNION ALL
+    SELECT (SELECT min(j.priority) FROM job j WHERE j.queue = named.queue
+            AND j.state = 'waiting' AND j.priority > level.priority)
+    FROM level WHERE level.priority IS NOT NULL
+  )
+  SELECT min(since) FROM (SELECT priority FROM level LIMIT {_LEVELS}) level, LATERAL (
+    (SELECT coalesce(j.process_at_ms, j.added_at_ms) AS since FROM job j
+     WHERE j.queue = named.queue AND j.state = 'waiting' AND j.priority = level.priority
+     AND j.seq > 0 ORDER BY j.seq LIMIT 1)
+    UNION ALL
+    (SELECT coalesce(j.process_at_ms, j.added_at_ms) FROM job j
+     WHERE j.queue = named.queue AND j.state = 'waiting' AND j.priority = level.priority
+     AND j.seq < 0 ORDER BY j.seq DESC LIMIT 1)
+  ) first
+)"""  # noqa: S608 - our own text
+
+_COLUMNS = {
+    "waiting": _counted("j.state = 'waiting'"),
+    "delayed": _counted("j.state = 'delayed'"),
+    "children": _counted("j.state = 'waiting-children'"),
+    "active": _counted("j.state = 'active'"),
+    "failed": _counted("j.state = 'failed'"),
+    "completed": _counted("j.state = 'completed'"),
+    "completed_hour": _ended("completed", ":hour", HOUR_LIMIT),
+    "completed_minute": _ended("completed", ":minute"),
+    "failed_minute": _ended("failed", ":minute"),
+    "first_completed": "(SELECT min(j.finished_at_ms) FROM job j WHERE j.queue = named.queue "
+    "AND j.state = 'completed')",
+    "removes_completed": _removes("completed"),
+    "removes_failed": _removes("failed"),
+    "waiting_since": _OLDEST,
+    "due_since": "(SELECT min(j.process_at_ms) FROM job j WHERE j.queue = named.queue "
+    "AND j.state = 'delayed')",
+    "is_paused": "EXISTS (SELECT FROM meta m WHERE m.queue = named.queue AND m.field = 'paused' "
+    "AND m.value = '1')",
+    "is_there": "EXISTS (SELECT FROM meta m WHERE m.queue = named.queue) "
+    "OR EXISTS (SELECT FROM job j WHERE j.queue = named.queue)",
+}
+LEDGER = (
+    "(SELECT max(coalesce((to_jsonb(migration) ->> 'min_client_version')::int, 6)) FROM migration)"
+)
+"""The oldest major version of BullMQ that may use the schema; BullMQ's own way to ask for it."""
+
+_SELECT = "SELECT queue, {} AS required, {} FROM named".format(
+    LEDGER, ", ".join(f"{query} AS {name}" for name, query in _COLUMNS.items())
+)
+CENSUS = text(f"WITH {_FOUND} {_SELECT}")
+_CENSUS_OF = text(f"WITH {_GIVEN} {_SELECT}")
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """One queue as it was seen."""
+
+    stats: QueueStats
+    is_there: bool
+    required: int | None
+    """See `LEDGER`; None: nothing is noted."""
+
+
+def count(
+    connection: Connection, now_ms: int, names: Sequence[str] | None = None
+) -> Mapping[str, Counted]:
+    """These queues, or all that there are."""
+    params: dict[str, Any] = {"hour": now_ms - HOUR_MS, "minute": now_ms - MINUTE_MS}
+    if names is None:
+        rows = connection.execute(CENSUS, params)
+    else:
+        rows = connection.execute(_CENSUS_OF, {**params, "names": list(names)})
+    return {row.queue: Counted(_stats(row, now_ms), row.is_there, row.required) for row in rows}
+
+
+def moment(milliseconds: int | None) -> datetime | None:
+    """A time as BullMQ keeps it; None also for one that no calendar has."""
+    try:
+        return None if milliseconds is None else datetime.fromtimestamp(milliseconds / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _stats(row: Row[Any], now_ms: int) -> QueueStats:
+    first = row.first_completed
+    is_hour_kept = not row.removes_completed or (first is not None and first < now_ms - HOUR_MS)
+    is_hour_known = is_hour_kept and row.completed_hour <= HOUR_LIMIT
+    due = row.due_since if row.due_since is not None and row.due_since <= now_ms else None
+    since = [at for at in (row.waiting_since, due) if at is not None]
+    counts = {"active": row.active, "failed": row.failed}
+    counts["waiting"] = row.waiting + row.delayed + row.children
+    return QueueStats(
+        **{name: min(number, COUNT_LIMIT) for name, number in counts.items()},
+        completed_last_hour=row.completed_hour if is_hour_known else None,
+        completed_last_hour_source=Provenance.RETAINED if is_hour_known else Provenance.NONE,
+        paused=row.is_paused,
+        oldest_waiting_at=moment(min(since, default=None)),
+        completed=None if row.completed > COUNT_LIMIT else row.completed,
+        completed_last_minute=_known(row.completed_minute, row.removes_completed),
+        failed_last_minute=_known(row.failed_minute, row.removes_failed),
+        warnings=[
+            f"There are more than {COUNT_LIMIT} {name} jobs; counting stopped there."
+            for name, number in counts.items()
+            if number > COUNT_LIMIT
+        ],
+    )
+
+
+def _known(number: int, is_removed: bool) -> int | None:
+    return None if is_removed or number > COUNT_LIMIT else number
