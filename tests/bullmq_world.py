@@ -155,26 +155,11 @@ async def redis_gone(server: servers.RedisServer) -> AsyncIterator[None]:
         dump.unlink()
 
 
-class BullmqWorld:
-    """An empty Redis, our engine on it, and BullMQ of both versions."""
+class EngineWorld:
+    """An engine over queues of BullMQ, and what tests ask it again and again."""
 
-    def __init__(self, programs: Programs, server: servers.RedisServer, directory: Path) -> None:
-        self.server = server
-        # Typed loosely: its answers are text here, which its annotations do not know.
-        self.redis: Any = Redis.from_url(server.url, decode_responses=True)
-        self.directory = directory
-        self.v5 = Bullmq(programs, server.url, 5)
-        self.v6 = Bullmq(programs, server.url, 6)
-        self.engine = self.open()
-
-    def of(self, major: int) -> Bullmq:
-        """BullMQ of that version."""
-        return self.v5.of(major)
-
-    def open(self, **options: Any) -> Engine:
-        """An engine of other settings; the test closes it."""
-        given = {"url": self.server.url, "discover_every_s": 0, **options}
-        return DirectToolbox().build("bullmq", SOURCE, given)
+    engine: Engine
+    directory: Path
 
     async def queue(self, name: str = "mail") -> QueueRef:
         """The queue that BullMQ calls so."""
@@ -198,17 +183,6 @@ class BullmqWorld:
         assert found is not None, job_id
         return found
 
-    async def places(self, job_id: str, name: str = "mail") -> list[str]:
-        """All lists and sorted sets of a queue that hold this job."""
-        found = []
-        for place in LISTS:
-            entries = await self.redis.lrange(f"bull:{name}:{place}", 0, -1)
-            found += [place] * entries.count(job_id)
-        for place in SETS:
-            if await self.redis.zscore(f"bull:{name}:{place}", job_id) is not None:
-                found.append(place)
-        return found
-
     async def until_state(
         self, state: JobState, job_ids: Iterable[str], name: str = "mail"
     ) -> None:
@@ -222,6 +196,43 @@ class BullmqWorld:
 
         await eventually(done, what=f"jobs {state}")
 
+    def heal(self) -> None:
+        """Failing jobs succeed from now on."""
+        (self.directory / "healed").touch()
+
+
+class BullmqWorld(EngineWorld):
+    """An empty Redis, our engine on it, and BullMQ of both versions."""
+
+    def __init__(self, programs: Programs, server: servers.RedisServer, directory: Path) -> None:
+        self.server = server
+        # Typed loosely: its answers are text here, which its annotations do not know.
+        self.redis: Any = Redis.from_url(server.url, decode_responses=True)
+        self.directory = directory
+        self.v5 = Bullmq(programs, server.url, 5)
+        self.v6 = Bullmq(programs, server.url, 6)
+        self.engine = self.open()
+
+    def of(self, major: int) -> Bullmq:
+        """BullMQ of that version."""
+        return self.v5.of(major)
+
+    def open(self, **options: Any) -> Engine:
+        """An engine of other settings; the test closes it."""
+        given = {"url": self.server.url, "discover_every_s": 0, **options}
+        return DirectToolbox().build("bullmq", SOURCE, given)
+
+    async def places(self, job_id: str, name: str = "mail") -> list[str]:
+        """All lists and sorted sets of a queue that hold this job."""
+        found = []
+        for place in LISTS:
+            entries = await self.redis.lrange(f"bull:{name}:{place}", 0, -1)
+            found += [place] * entries.count(job_id)
+        for place in SETS:
+            if await self.redis.zscore(f"bull:{name}:{place}", job_id) is not None:
+                found.append(place)
+        return found
+
     async def fail(self, major: int, count: int = 1, **opts: Any) -> list[str]:
         """Jobs of `mail` that a worker has let fail; their ids."""
         contents = [{"number": number, "outcome": "fail"} for number in range(count)]
@@ -229,10 +240,6 @@ class BullmqWorld:
         async with self.of(major).workers(self.directory, "mail"):
             await self.until_state(JobState.FAILED, ids)
         return ids
-
-    def heal(self) -> None:
-        """Failing jobs succeed from now on."""
-        (self.directory / "healed").touch()
 
     async def close(self) -> None:
         """Give all connections back."""

@@ -53,4 +53,5 @@ def test_adapters_folder_is_the_registry() -> None:
 
 def test_every_engine_has_a_contract_harness() -> None:
     harnesses = ROOT / "tests" / "contract"
-    assert {kind for kind in ENGINES if not (harnesses / f"{kind}_harness.py").is_file()} == set()
+    files = {kind: f"{kind.replace('-', '_')}_harness.py" for kind in ENGINES}
+    assert {kind for kind, file in files.items() if not (harnesses / file).is_file()} == set()

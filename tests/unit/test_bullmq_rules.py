@@ -9,8 +9,8 @@ from quarterdeck.queues.adapters.bullmq.counting import (
     major_of,
 )
 from quarterdeck.queues.adapters.bullmq.listing import Shape, Slice
-from quarterdeck.queues.banding import QueueNames
 from quarterdeck.queues.adapters.bullmq.rows import decoded
+from quarterdeck.queues.banding import QueueNames
 from quarterdeck.queues.model import Provenance
 
 NOW_MS = 29_000_000 * MINUTE_MS + 20_000

@@ -17,8 +17,8 @@ from quarterdeck.queues.adapters.bullmq.catalogue import Catalogue
 from quarterdeck.queues.adapters.bullmq.changing import GONE, Changing, not_failed
 from quarterdeck.queues.adapters.bullmq.counting import Counted, major_of, stats_of
 from quarterdeck.queues.adapters.bullmq.listing import Listing
-from quarterdeck.queues.banding import QueueNames
 from quarterdeck.queues.adapters.bullmq.reading_scripts import COUNT
+from quarterdeck.queues.banding import QueueNames
 from quarterdeck.queues.model import (
     BulkAction,
     Capabilities,

@@ -17,8 +17,10 @@ READ_TIMEOUT_S = 7.0
 
 # BullMQ's functions set their path themselves; its tables are named without a schema here.
 _ENTER = text("SELECT set_config('search_path', :path, true)")
+# The planner goes by the average queue. For one of few jobs beside many it would read the table.
 _ENTER_TO_READ = text(
-    "SELECT set_config('search_path', :path, true), set_config('transaction_read_only', 'on', true)"
+    "SELECT set_config('search_path', :path, true), set_config('enable_seqscan', 'off', true), "
+    "set_config('transaction_read_only', 'on', true)"
 )
 _MEANINGS = {
     "42P01": "has no tables of BullMQ that this account can see in its schema '{schema}'. Set "

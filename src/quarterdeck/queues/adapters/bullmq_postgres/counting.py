@@ -15,6 +15,8 @@ from sqlalchemy import Connection, Row, text
 from quarterdeck.queues.model import Provenance, QueueStats
 
 COUNT_LIMIT = 100_000
+KEPT_LIMIT = 10_000
+"""Of completed jobs, which are the many, and which nobody waits for."""
 HOUR_LIMIT = 1_000_000
 """More jobs completed in an hour are not counted: the figure is then sampled."""
 MINUTE_MS = 60_000
@@ -43,7 +45,7 @@ _GIVEN = "named (queue) AS (SELECT unnest(CAST(:names AS text[])))"
 
 
 def _counted(where: str, limit: int = COUNT_LIMIT) -> str:
-    some = f"SELECT FROM job j WHERE j.queue = named.queue AND {where} LIMIT {limit + 1}"  # noqa: S608 - our own text
+    some = f"SELECT FROM job j WHERE j.queue = named.queue AND {where} LIMIT {limit + 1}"
     return f"(SELECT count(*) FROM ({some}) counted)"  # noqa: S608 - our own text
 
 
@@ -91,7 +93,7 @@ _COLUMNS = {
     "children": _counted("j.state = 'waiting-children'"),
     "active": _counted("j.state = 'active'"),
     "failed": _counted("j.state = 'failed'"),
-    "completed": _counted("j.state = 'completed'"),
+    "completed": _counted("j.state = 'completed'", KEPT_LIMIT),
     "completed_hour": _ended("completed", ":hour", HOUR_LIMIT),
     "completed_minute": _ended("completed", ":minute"),
     "failed_minute": _ended("failed", ":minute"),
@@ -105,16 +107,15 @@ _COLUMNS = {
     "is_paused": "EXISTS (SELECT FROM meta m WHERE m.queue = named.queue AND m.field = 'paused' "
     "AND m.value = '1')",
     "is_there": "EXISTS (SELECT FROM meta m WHERE m.queue = named.queue) "
-    "OR EXISTS (SELECT FROM job j WHERE j.queue = named.queue)",
+    "OR (SELECT min(j.queue) FROM job j WHERE j.queue >= named.queue) = named.queue",
 }
 LEDGER = (
     "(SELECT max(coalesce((to_jsonb(migration) ->> 'min_client_version')::int, 6)) FROM migration)"
 )
 """The oldest major version of BullMQ that may use the schema; BullMQ's own way to ask for it."""
 
-_SELECT = "SELECT queue, {} AS required, {} FROM named".format(
-    LEDGER, ", ".join(f"{query} AS {name}" for name, query in _COLUMNS.items())
-)
+_LIST = ", ".join(f"{query} AS {name}" for name, query in _COLUMNS.items())
+_SELECT = f"SELECT queue, {LEDGER} AS required, {_LIST} FROM named"  # noqa: S608 - our own text
 CENSUS = text(f"WITH {_FOUND} {_SELECT}")
 _CENSUS_OF = text(f"WITH {_GIVEN} {_SELECT}")
 
@@ -163,7 +164,7 @@ def _stats(row: Row[Any], now_ms: int) -> QueueStats:
         completed_last_hour_source=Provenance.RETAINED if is_hour_known else Provenance.NONE,
         paused=row.is_paused,
         oldest_waiting_at=moment(min(since, default=None)),
-        completed=None if row.completed > COUNT_LIMIT else row.completed,
+        completed=None if row.completed > KEPT_LIMIT else row.completed,
         completed_last_minute=_known(row.completed_minute, row.removes_completed),
         failed_last_minute=_known(row.failed_minute, row.removes_failed),
         warnings=[
