@@ -40,7 +40,7 @@ def test_jobs_are_seen_paused_and_deleted_like_those_of_any_engine(
     server: ServerProcess, bullmq: Bullmq
 ) -> None:
     (queue,) = server.get("/queues?source=mailer").data["queues"]
-    assert (queue["name"], queue["waiting"], queue["paused"]) == ("queue:mail", 2, False)
+    assert (queue["name"], queue["waiting_jobs"], queue["paused"]) == ("queue:mail", 2, False)
     assert queue["completed_last_hour"] == 0
     jobs = server.get("/queues/queue:mail/jobs?status=waiting").data["jobs"]
     assert [job["payload"]["to"] for job in jobs] == ["b@example.com", "a@example.com"]
@@ -49,6 +49,7 @@ def test_jobs_are_seen_paused_and_deleted_like_those_of_any_engine(
     assert server.post(f"/jobs/{jobs[0]['id']}/retry").status == 409
     assert server.delete(f"/jobs/{jobs[0]['id']}").status == 200
     assert server.delete(f"/jobs/{jobs[0]['id']}").status == 404
+    assert server.post("/queues/queue:mail/resume").data["changed"] is True
     assert asyncio.run(bullmq.call("mail", "getWaitingCount")) == 1
 
 
