@@ -22,7 +22,8 @@ HOUR_LIMIT = 1_000_000
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
 
-_TOLD = 10
+_NEWEST_EVENTS = 200
+_OLDEST_EVENTS = 50
 _LEVELS = 100
 
 _FOUND = """
@@ -54,16 +55,21 @@ def _ended(state: str, since: str, limit: int = COUNT_LIMIT) -> str:
 
 
 # BullMQ tells of every end in its events, of which it keeps the newest 10,000 or so. Workers that
-# remove what has ended either do it at once, or remove the oldest first.
-def _removes(state: str) -> str:
-    told = (
-        "(SELECT data ->> 'jobId' AS id FROM event e WHERE e.queue = named.queue "  # noqa: S608
-        f"AND e.event = '{state}' ORDER BY e.id {{}} LIMIT {_TOLD})"
-    )
-    return (
-        f"EXISTS (SELECT FROM ({told.format('')} UNION ALL {told.format('DESC')}) told "  # noqa: S608
-        "WHERE NOT EXISTS (SELECT FROM job j WHERE j.queue = named.queue AND j.id = told.id))"
-    )
+# remove what has ended either do it at once, or remove the oldest first: so some are looked up
+# at both ends.
+_TOLD = f"""(
+  SELECT coalesce(bool_or(event = 'completed'), false) AS removes_completed,
+    coalesce(bool_or(event = 'failed'), false) AS removes_failed
+  FROM (
+    (SELECT event, data ->> 'jobId' AS id FROM event e
+     WHERE e.queue = named.queue ORDER BY e.id DESC LIMIT {_NEWEST_EVENTS})
+    UNION ALL
+    (SELECT event, data ->> 'jobId' FROM event e
+     WHERE e.queue = named.queue ORDER BY e.id LIMIT {_OLDEST_EVENTS})
+  ) told
+  WHERE event IN ('completed', 'failed')
+  AND NOT EXISTS (SELECT FROM job j WHERE j.queue = named.queue AND j.id = told.id)
+)"""  # noqa: S608 - our own text
 
 
 # Of each priority the longest waiting job is the first of its line, or, of those that were put
@@ -99,8 +105,6 @@ _COLUMNS = {
     "failed_minute": _ended("failed", ":minute"),
     "first_completed": "(SELECT min(j.finished_at_ms) FROM job j WHERE j.queue = named.queue "
     "AND j.state = 'completed')",
-    "removes_completed": _removes("completed"),
-    "removes_failed": _removes("failed"),
     "waiting_since": _OLDEST,
     "due_since": "(SELECT min(j.process_at_ms) FROM job j WHERE j.queue = named.queue "
     "AND j.state = 'delayed')",
@@ -115,7 +119,10 @@ LEDGER = (
 """The oldest major version of BullMQ that may use the schema; BullMQ's own way to ask for it."""
 
 _LIST = ", ".join(f"{query} AS {name}" for name, query in _COLUMNS.items())
-_SELECT = f"SELECT queue, {LEDGER} AS required, {_LIST} FROM named"  # noqa: S608 - our own text
+_SELECT = (
+    f"SELECT named.queue, {LEDGER} AS required, told.*, {_LIST} "  # noqa: S608 - our own text
+    f"FROM named, LATERAL {_TOLD} told"
+)
 CENSUS = text(f"WITH {_FOUND} {_SELECT}")
 _CENSUS_OF = text(f"WITH {_GIVEN} {_SELECT}")
 
