@@ -6,6 +6,7 @@ from datetime import datetime
 from math import isfinite
 from typing import Any
 
+from quarterdeck.core.nesting import is_deeper
 from quarterdeck.core.text import storable
 from quarterdeck.queues.adapters.bullmq.counting import moment
 from quarterdeck.queues.model import Job, JobError, JobRef, JobState
@@ -76,26 +77,11 @@ def decoded(data: str | None) -> tuple[Any, str | None]:
         payload = json.loads(data)
     except (ValueError, RecursionError):
         return data, "The job's data is not valid JSON."
-    if _is_deeper(payload, DEEPEST):
+    if is_deeper(payload, DEEPEST):
         return data, f"The job's data is nested more than {DEEPEST} levels deep."
     if "\\ud" in data.lower():  # perhaps half a character, which no answer can carry
         payload = json.loads(storable(json.dumps(payload, ensure_ascii=False)))
     return payload, None
-
-
-def _is_deeper(value: Any, most: int) -> bool:
-    """Whether something is nested deeper; whoever goes through it later does so by recursion."""
-    level = [value]
-    for _ in range(most):
-        nested = [each for each in level if isinstance(each, dict | list)]
-        if not nested:
-            return False
-        level = [
-            child
-            for each in nested
-            for child in (each.values() if isinstance(each, dict) else each)
-        ]
-    return True
 
 
 def _error(fields: dict[str, str | None]) -> JobError | None:

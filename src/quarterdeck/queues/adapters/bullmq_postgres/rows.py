@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from quarterdeck.core.nesting import is_deeper
 from quarterdeck.queues.adapters.bullmq_postgres.counting import moment
 from quarterdeck.queues.model import Job, JobError, JobRef, JobState
 
@@ -53,21 +54,6 @@ def decoded(data: str) -> tuple[Any, str | None]:
     except (ValueError, RecursionError):
         # PostgreSQL takes only JSON, but numbers of any length, and any depth that its stack bears.
         return data, "The job's data holds numbers or depths that cannot be decoded."
-    if _is_deeper(payload, DEEPEST):
+    if is_deeper(payload, DEEPEST):
         return data, f"The job's data is nested more than {DEEPEST} levels deep."
     return payload, None
-
-
-def _is_deeper(value: Any, most: int) -> bool:
-    """Whether something is nested deeper; whoever goes through it later does so by recursion."""
-    level = [value]
-    for _ in range(most):
-        nested = [each for each in level if isinstance(each, dict | list)]
-        if not nested:
-            return False
-        level = [
-            child
-            for each in nested
-            for child in (each.values() if isinstance(each, dict) else each)
-        ]
-    return True

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from quarterdeck.core.nesting import is_deeper
 from quarterdeck.core.text import is_storable, storable
 from quarterdeck.queues.adapters.sidekiq.keys import is_job_id
 from quarterdeck.queues.model import JobError
@@ -126,7 +127,7 @@ def payload_of(item: Item) -> tuple[Any, str | None]:
     if raw is None:
         return None, "The job has no arguments."
     args = _decoded(raw)
-    if not isinstance(args, list) or _is_deeper(args, DEEPEST):
+    if not isinstance(args, list) or is_deeper(args, DEEPEST):
         return storable(bytes(raw).decode(errors="replace")), "The arguments are no list in JSON."
     name = item.get("class")
     if name in _WRAPPERS and len(args) == 1 and isinstance(args[0], dict):
@@ -187,18 +188,3 @@ def _frames(packed: Any) -> list[str]:
     if not isinstance(lines, list):
         return []
     return [f"  {storable(line)}" for line in lines if isinstance(line, str)]
-
-
-def _is_deeper(value: Any, most: int) -> bool:
-    """Whether something is nested deeper; whoever goes through it later does so by recursion."""
-    level = [value]
-    for _ in range(most):
-        level = [
-            child
-            for each in level
-            for child in (each.values() if isinstance(each, dict) else each)
-            if isinstance(child, dict | list)
-        ]
-        if not level:
-            return False
-    return True
