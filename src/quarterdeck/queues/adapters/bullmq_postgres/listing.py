@@ -24,7 +24,7 @@ _FARTHEST = 2**62
 
 # Where the jobs of a state lie, and the order in which its index gives them, the newest first.
 _PLACES: dict[JobState, tuple[tuple[str, str], ...]] = {
-    JobState.ACTIVE: (("state = 'active'", "locked_until_ms DESC, seq DESC"),),
+    JobState.ACTIVE: (("state = 'active'", "seq DESC"),),
     JobState.WAITING: (
         ("state = 'waiting' AND priority = 0", "seq DESC"),
         ("state = 'waiting' AND priority > 0", "priority DESC, seq DESC"),
