@@ -64,13 +64,12 @@ async def test_each_job_is_on_one_page_of_any_size(pg_world: PostgresWorld) -> N
     queue = await pg_world.queue("q1")
     stats = await pg_world.stats("q1")
     assert (stats.waiting, stats.failed, stats.completed) == (2000, 1000, 2000)
-    for size in (70, 100):
-        seen = [
-            job.ref.id
-            for start in range(0, 5000, size)
-            for job in (await pg_world.engine.list_jobs(queue, None, size, start)).items
-        ]
-        assert (len(seen), len(set(seen))) == (5000, 5000)
+    seen = [
+        job.ref.id
+        for start in range(0, 5000, 90)
+        for job in (await pg_world.engine.list_jobs(queue, None, 90, start)).items
+    ]
+    assert (len(seen), len(set(seen))) == (5000, 5000)
     # Here all places are in the order of creation, so their merger is, too.
     assert seen == sorted(seen, key=int, reverse=True)
 
@@ -121,6 +120,42 @@ async def test_what_workers_remove_is_unknown_and_not_zero(
     assert stats.completed_last_hour_source is Provenance.NONE
     capabilities = pg_world.engine.capabilities(await pg_world.queue())
     assert capabilities.completed_last_hour is Provenance.NONE
+
+
+async def test_what_is_removed_is_known_by_the_metrics_of_the_workers(
+    pg_world: PostgresWorld,
+) -> None:
+    await pg_world.bullmq.add_many("mail", [{}] * 3, removeOnComplete=True)
+
+    async def is_metered() -> bool:
+        rows = await pg_world.sql("SELECT count FROM metrics WHERE kind = 'completed'")
+        return [tuple(row) for row in rows] == [(3,)]
+
+    metrics = {"maxDataPoints": 120}
+    async with pg_world.bullmq.workers(pg_world.directory, "mail", metrics=metrics):
+        await eventually(is_metered)
+    assert await completed_of(pg_world) == (3, Provenance.METRICS)
+    # As if they had been at it for longer: an older minute had 7, one too old had 100.
+    points = [0] * 29 + [7] + [0] * 40 + [100] + [0] * 30
+    await pg_world.sql("UPDATE metrics SET count = 999, data = :points", points=points)
+    await pg_world.sql("UPDATE metrics SET prev_count = count - 3")
+    assert await completed_of(pg_world) == (10, Provenance.METRICS)
+    await pg_world.sql("UPDATE metrics SET data = data[1:40]")
+    assert await completed_of(pg_world) == (None, Provenance.NONE)
+
+
+async def completed_of(world: PostgresWorld) -> tuple[int | None, Provenance]:
+    stats = await world.stats()
+    return stats.completed_last_hour, stats.completed_last_hour_source
+
+
+async def test_what_reaches_back_a_minute_tells_the_minute(pg_world: PostgresWorld) -> None:
+    await pg_world.bullmq.add_many("mail", [{}] * 3, removeOnComplete={"count": 2})
+    async with pg_world.bullmq.workers(pg_world.directory, "mail"):
+        await pg_world.until_state(JobState.COMPLETED, ["3"])
+    await pg_world.sql("UPDATE job SET finished_at_ms = finished_at_ms - 60001 WHERE id = '2'")
+    stats = await pg_world.stats()
+    assert (stats.completed_last_hour, stats.completed_last_minute) == (None, 1)
 
 
 async def test_what_reaches_back_an_hour_tells_the_hour(pg_world: PostgresWorld) -> None:

@@ -55,6 +55,11 @@ def _ended(state: str, since: str, limit: int = COUNT_LIMIT) -> str:
     return _counted(f"j.state = '{state}' AND j.finished_at_ms > {since}", limit)
 
 
+def _first(state: str) -> str:
+    of_queue = f"j.queue = named.queue AND j.state = '{state}'"
+    return f"(SELECT min(j.finished_at_ms) FROM job j WHERE {of_queue})"  # noqa: S608 - our own text
+
+
 # BullMQ tells of every end in its events, of which it keeps the newest 10,000 or so. Workers that
 # remove what has ended either do it at once, or remove the oldest first: so some are looked up
 # at both ends.
@@ -104,8 +109,8 @@ _COLUMNS = {
     "completed_hour": _ended("completed", ":hour", HOUR_LIMIT),
     "completed_minute": _ended("completed", ":minute"),
     "failed_minute": _ended("failed", ":minute"),
-    "first_completed": "(SELECT min(j.finished_at_ms) FROM job j WHERE j.queue = named.queue "
-    "AND j.state = 'completed')",
+    "first_completed": _first("completed"),
+    "first_failed": _first("failed"),
     "waiting_since": _OLDEST,
     "due_since": "(SELECT min(j.process_at_ms) FROM job j WHERE j.queue = named.queue "
     "AND j.state = 'delayed')",
@@ -121,8 +126,11 @@ LEDGER = (
 
 _LIST = ", ".join(f"{query} AS {name}" for name, query in _COLUMNS.items())
 _SELECT = (
-    f"SELECT named.queue, {LEDGER} AS required, told.*, {_LIST} "  # noqa: S608 - our own text
-    f"FROM named, LATERAL {_TOLD} told"
+    f"SELECT named.queue, {LEDGER} AS required, told.*, {_LIST}, "  # noqa: S608 - our own text
+    "metrics.count AS metered, metrics.prev_count AS metered_before, "
+    "metrics.prev_ts AS metered_ms, metrics.data AS points "
+    f"FROM named CROSS JOIN LATERAL {_TOLD} told LEFT JOIN metrics "
+    "ON metrics.queue = named.queue AND metrics.kind = 'completed'"
 )
 CENSUS = text(f"WITH {_FOUND} {_SELECT}")
 _CENSUS_OF = text(f"WITH {_GIVEN} {_SELECT}")
@@ -159,22 +167,21 @@ def moment(milliseconds: int | None) -> datetime | None:
 
 
 def _stats(row: Row[Any], now_ms: int) -> QueueStats:
-    first = row.first_completed
-    is_hour_kept = not row.removes_completed or (first is not None and first < now_ms - HOUR_MS)
-    is_hour_known = is_hour_kept and row.completed_hour <= HOUR_LIMIT
+    hour, minute, source = _completions(row, now_ms)
+    is_failure_kept = not row.removes_failed or _reaches(row.first_failed, now_ms - MINUTE_MS)
     due = row.due_since if row.due_since is not None and row.due_since <= now_ms else None
     since = [at for at in (row.waiting_since, due) if at is not None]
     counts = {"active": row.active, "failed": row.failed}
     counts["waiting"] = row.waiting + row.delayed + row.children
     return QueueStats(
         **{name: min(number, COUNT_LIMIT) for name, number in counts.items()},
-        completed_last_hour=row.completed_hour if is_hour_known else None,
-        completed_last_hour_source=Provenance.RETAINED if is_hour_known else Provenance.NONE,
+        completed_last_hour=hour,
+        completed_last_hour_source=source,
         paused=row.is_paused,
         oldest_waiting_at=moment(min(since, default=None)),
         completed=None if row.completed > KEPT_LIMIT else row.completed,
-        completed_last_minute=_known(row.completed_minute, row.removes_completed),
-        failed_last_minute=_known(row.failed_minute, row.removes_failed),
+        completed_last_minute=minute,
+        failed_last_minute=row.failed_minute if is_failure_kept else None,
         warnings=[
             f"There are more than {COUNT_LIMIT} {name} jobs; counting stopped there."
             for name, number in counts.items()
@@ -183,5 +190,41 @@ def _stats(row: Row[Any], now_ms: int) -> QueueStats:
     )
 
 
-def _known(number: int, is_removed: bool) -> int | None:
-    return None if is_removed or number > COUNT_LIMIT else number
+def _completions(row: Row[Any], now_ms: int) -> tuple[int | None, int | None, Provenance]:
+    """Jobs completed in the last hour and minute: by what is kept, else by the workers' metrics.
+
+    Workers that remove jobs leave the newest. So what is kept tells of a time if it reaches back
+    behind it.
+    """
+    if not row.removes_completed and row.completed_hour <= HOUR_LIMIT:
+        return row.completed_hour, row.completed_minute, Provenance.RETAINED
+    by_metrics = _metered(row, now_ms // MINUTE_MS)
+    if by_metrics is not None:
+        return *by_metrics, Provenance.METRICS
+    first = row.first_completed
+    if _reaches(first, now_ms - HOUR_MS) and row.completed_hour <= HOUR_LIMIT:
+        return row.completed_hour, row.completed_minute, Provenance.RETAINED
+    is_minute_kept = _reaches(first, now_ms - MINUTE_MS)
+    return None, row.completed_minute if is_minute_kept else None, Provenance.NONE
+
+
+def _metered(row: Row[Any], minute: int) -> tuple[int, int] | None:
+    """Of the last 60 minutes and of the last full one; None: the workers keep no such metrics.
+
+    `points` are the minutes before that of `metered_ms`, the newest first. What is newer than they
+    are is the count of all jobs less the one at the last point.
+    """
+    if row.metered_ms is None:
+        return None
+    last = row.metered_ms // MINUTE_MS
+    by_minute = {last: row.metered - row.metered_before}
+    by_minute |= {last - 1 - place: number for place, number in enumerate(row.points)}
+    is_whole = sum(by_minute.values()) >= row.metered or last - len(row.points) <= minute - 60
+    if not is_whole:
+        return None
+    hour = sum(number for at, number in by_minute.items() if minute - 60 < at <= minute)
+    return hour, by_minute.get(minute - 1, 0)
+
+
+def _reaches(first_ms: int | None, back_to_ms: int) -> bool:
+    return first_ms is not None and first_ms < back_to_ms
