@@ -3,7 +3,7 @@
 Names are found by skipping from one to the next in the primary keys. Every count reads one of
 BullMQ's partial indexes and stops at a limit, so that a queue of millions costs no more than one
 of COUNT_LIMIT. Measured with 300,000 jobs in 50 queues, 270,000 of them completed in the last
-hour: 50 ms, of which most is for those.
+hour: 70 ms, of which most is for those.
 """
 
 from collections.abc import Mapping, Sequence
@@ -51,8 +51,8 @@ def _counted(where: str, limit: int = COUNT_LIMIT) -> str:
     return f"(SELECT count(*) FROM ({some}) counted)"  # noqa: S608 - our own text
 
 
-def _ended(state: str, since: str, limit: int = COUNT_LIMIT) -> str:
-    return _counted(f"j.state = '{state}' AND j.finished_at_ms > {since}", limit)
+def _ended(state: str, since: str) -> str:
+    return _counted(f"j.state = '{state}' AND j.finished_at_ms > {since}", HOUR_LIMIT)
 
 
 def _first(state: str) -> str:
@@ -106,7 +106,7 @@ _COLUMNS = {
     "active": _counted("j.state = 'active'"),
     "failed": _counted("j.state = 'failed'"),
     "completed": _counted("j.state = 'completed'", KEPT_LIMIT),
-    "completed_hour": _ended("completed", ":hour", HOUR_LIMIT),
+    "completed_hour": _ended("completed", ":hour"),
     "completed_minute": _ended("completed", ":minute"),
     "failed_minute": _ended("failed", ":minute"),
     "first_completed": _first("completed"),
