@@ -1,6 +1,7 @@
 """Readings in the store of facts, and the histories made of them, on the real engine."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from facts_world import Count, count
 from quarterdeck.core.errors import SourceUnavailable
 from quarterdeck.facts import Facts, Insert, Recorder
-from quarterdeck.health.history import History, StatusChange
+from quarterdeck.health.history import History, SeriesPoint, StatusChange
 from quarterdeck.health.model import Outcome, Reading, ServiceStatus
 from quarterdeck.health.samples import Sample, Samples
 from quarterdeck.health.windows import TelemetrySummary
@@ -99,7 +100,8 @@ async def test_nothing_stored_is_unknown_and_no_uptime(embedded_facts: Facts) ->
     assert history.uptime_percent is None
     assert history.unknown_s == 3600
     assert len(history.series) == 240
-    assert {(p.avg_ms, p.p95_ms, p.p99_ms, p.check_ms) for p in history.series} == {(None,) * 4}
+    unknown = SeriesPoint(NOW)
+    assert {replace(point, at=NOW) for point in history.series} == {unknown}
 
 
 async def test_other_services_do_not_count(embedded_facts: Facts) -> None:
@@ -127,6 +129,40 @@ async def test_series_weighs_by_requests_and_never_averages_percentiles(facts: F
     assert (point.avg_ms, point.p95_ms, point.p99_ms, point.check_ms) == (20, 400, 800, 25)
     assert points[15].check_ms is None
     assert [point for point in history.series if point.avg_ms == 0] == []
+
+
+async def test_series_counts_checks_that_came_to_a_result(facts: Facts) -> None:
+    fail, unknown = Reading(Outcome.FAIL), Reading(Outcome.UNKNOWN)
+    pushed = Reading(Outcome.OK, metrics={"error_rate_percent": 7.5})
+    given = [
+        *(sample(30 - n, HEALTHY) for n in range(5)),
+        *(sample(25 - n, DOWN, reading=fail) for n in range(2)),
+        sample(23, DOWN, reading=unknown),
+        sample(22, DOWN, reading=pushed, probe="telemetry", requests=summary(9, 10, 50)),
+        sample(15, None, reading=unknown),
+        sample(15, None, reading=Reading(Outcome.OK), probe="telemetry"),
+    ]
+    history = await hour(await kept(facts, given))
+    points = {int((NOW - point.at).total_seconds()): point for point in history.series}
+    assert (points[30].checks, points[30].failed_checks) == (7, 2)
+    assert points[30].error_rate_percent == 7.5
+    # A step in which nobody found anything out is a gap, not a step without errors.
+    assert points[15] == SeriesPoint(NOW - timedelta(seconds=15))
+    assert points[45] == SeriesPoint(NOW - timedelta(seconds=45))
+
+
+async def test_series_shows_the_worst_error_rate_of_a_step_and_zero_as_zero(
+    embedded_facts: Facts,
+) -> None:
+    rates = [(30, 2.0), (26, 12.5), (22, 4.0), (15, 0.0)]
+    given = [
+        sample(ago, HEALTHY, reading=Reading(Outcome.OK, metrics={"error_rate_percent": rate}))
+        for ago, rate in rates
+    ]
+    history = await hour(await kept(embedded_facts, given))
+    points = {int((NOW - point.at).total_seconds()): point for point in history.series}
+    assert (points[30].error_rate_percent, points[15].error_rate_percent) == (12.5, 0)
+    assert points[15].failed_checks == 0
 
 
 @pytest.mark.parametrize("hours", [1, 3, 24, 7 * 24, 90 * 24])

@@ -89,6 +89,11 @@ class HistoryPoint(Struct, frozen=True):
     p99_ms: float | None
     check_ms: float | None
     """Mean time of the probes' successful checks."""
+    checks: int | None
+    """Checks of the probes that came to a result."""
+    failed_checks: int | None
+    error_rate_percent: float | None
+    """Failed requests of all, 0 to 100: the worst of the windows that end in the step."""
 
 
 class ServiceHistory(Struct, frozen=True):
@@ -156,10 +161,13 @@ def history_answer(history: History) -> ServiceHistory:
 def _point(point: SeriesPoint) -> HistoryPoint:
     return HistoryPoint(
         point.at,
-        _latency(point.avg_ms),
-        _latency(point.p95_ms),
-        _latency(point.p99_ms),
-        _latency(point.check_ms),
+        _number(point.avg_ms),
+        _number(point.p95_ms),
+        _number(point.p99_ms),
+        _number(point.check_ms),
+        point.checks,
+        point.failed_checks,
+        _number(point.error_rate_percent),
     )
 
 
@@ -197,7 +205,7 @@ def service_item(service: ServiceHealth) -> ServiceItem:
         },
         facets=service.facets,
         probes=[
-            ProbeItem(p.kind, p.target, p.outcome, p.reason, _latency(p.latency_ms), p.checked_at)
+            ProbeItem(p.kind, p.target, p.outcome, p.reason, _number(p.latency_ms), p.checked_at)
             for p in service.probes
         ],
     )
@@ -215,5 +223,5 @@ def _rounded(value: float | UnsetType | None) -> float | UnsetType | None:
     return round(value, 3) if isinstance(value, float | int) else value
 
 
-def _latency(value: float | None) -> float | None:
+def _number(value: float | None) -> float | None:
     return None if value is None else round(value, 3)

@@ -50,7 +50,7 @@ _HISTORY = {
     "step_s": 300,
     "series": [
         {"at": "2025-12-03T12:00:00Z", "avg_ms": None, "p95_ms": None, "p99_ms": None,
-         "check_ms": 12.5},
+         "check_ms": 12.5, "checks": 4, "failed_checks": 0, "error_rate_percent": 0.1},
     ],
 }  # fmt: skip
 

@@ -36,6 +36,11 @@ class SeriesPoint:
     p99_ms: float | None = None
     check_ms: float | None = None
     """Mean time that the probes' successful checks took."""
+    checks: int | None = None
+    """Probes' checks that came to a result; one that could not find out is none."""
+    failed_checks: int | None = None
+    error_rate_percent: float | None = None
+    """Failed requests of all: the worst of the windows that end in the step, as the percentiles."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,9 @@ class SeriesRow(Struct, frozen=True):
     p95_ms: float | None
     p99_ms: float | None
     check_ms: float | None
+    checks: int | None
+    failed_checks: int | None
+    error_rate_percent: float | None
 
 
 SPANS = """
@@ -81,11 +84,18 @@ SELECT
   sum(health_samples.avg_ms * requests) / nullIf(sum(requests), 0) AS avg_ms,
   max(health_samples.p95_ms) AS p95_ms,
   max(health_samples.p99_ms) AS p99_ms,
-  avgIf(latency_ms, outcome = 'ok') AS check_ms
+  avgIf(latency_ms, outcome = 'ok') AS check_ms,
+  nullIf(countIf(probe != 'telemetry' AND outcome IN ('ok', 'fail')), 0) AS checks,
+  if(checks IS NULL, NULL, countIf(probe != 'telemetry' AND outcome = 'fail')) AS failed_checks,
+  maxOrNullIf(metrics['error_rate_percent'], mapContains(metrics, 'error_rate_percent'))
+    AS error_rate_percent
 FROM health_samples
 WHERE service = {service:String}
   AND at >= fromUnixTimestamp64Milli({since:Int64})
   AND at < fromUnixTimestamp64Milli({until:Int64})
 GROUP BY at_ms ORDER BY at_ms
 """
-"""Response times of requests are weighted by how many there were; see `history.SeriesPoint`."""
+"""Response times of requests are weighted by how many there were; see `history.SeriesPoint`.
+
+What was pushed is no check: it always comes as 'ok', whatever it says.
+"""

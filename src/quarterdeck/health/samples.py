@@ -139,8 +139,21 @@ def _plot(
         if row is None:
             points.append(SeriesPoint(at))
         else:
-            points.append(SeriesPoint(at, row.avg_ms, row.p95_ms, row.p99_ms, row.check_ms))
+            points.append(_point(at, row))
     return points
+
+
+def _point(at: datetime, row: SeriesRow) -> SeriesPoint:
+    return SeriesPoint(
+        at=at,
+        avg_ms=row.avg_ms,
+        p95_ms=row.p95_ms,
+        p99_ms=row.p99_ms,
+        check_ms=row.check_ms,
+        checks=row.checks,
+        failed_checks=row.failed_checks,
+        error_rate_percent=row.error_rate_percent,
+    )
 
 
 def _ms(moment: datetime) -> int:

@@ -61,7 +61,7 @@ function History({ service, hours }) {
     { hours },
     { everyMs: 30000 },
   );
-  const data = useMemo(() => answer.data && columns(answer.data.series), [answer.data]);
+  const data = useMemo(() => answer.data && plots(answer.data.series), [answer.data]);
   return html`<div class="card">
     <div class="pad row"><h2>Over time</h2><span class="sp"></span>
       ${RANGES.map(
@@ -72,19 +72,33 @@ function History({ service, hours }) {
       )}</div>
     <${Shown} answer=${answer} what="history">
       ${(history) => html`<div class="pad stack"><${HistoryStrip} history=${history} /><${Uptime} history=${history} /></div>
-        ${data.lines.length > 0 && html`<${Plot} ...${data} unit="ms" label="Response time" />`}`}
+        ${data.map((each) => html`<${Plot} key=${each.label} ...${each} />`)}`}
     </${Shown}>
   </div>`;
 }
 
-/** Only the lines that were ever measured. */
-function columns(series) {
-  const names = [["avg_ms", "average"], ["p95_ms", "p95"], ["p99_ms", "p99"], ["check_ms", "our check"]];
-  const lines = names.map(([key, label]) => ({ label, values: series.map((point) => point[key]) }));
-  return {
-    at: series.map((point) => Date.parse(point.at) / 1000),
-    lines: lines.filter((each) => each.values.some((value) => value !== null)),
-  };
+const TIMES = [
+  ["average", (point) => point.avg_ms],
+  ["p95", (point) => point.p95_ms],
+  ["p99", (point) => point.p99_ms],
+  ["our check", (point) => point.check_ms],
+];
+const ERRORS = [
+  ["failed requests", (point) => point.error_rate_percent],
+  ["failed checks", (point) => point.checks && (100 * point.failed_checks) / point.checks],
+];
+
+/** Only the plots and lines that were ever measured. */
+function plots(series) {
+  const at = series.map((point) => Date.parse(point.at) / 1000);
+  const drawn = (names) =>
+    names
+      .map(([label, of]) => ({ label, values: series.map(of) }))
+      .filter((each) => each.values.some((value) => value !== null));
+  return [
+    { at, label: "Response time", unit: "ms", lines: drawn(TIMES) },
+    { at, label: "Errors", unit: "%", lines: drawn(ERRORS) },
+  ].filter((each) => each.lines.length > 0);
 }
 
 function Uptime({ history }) {
