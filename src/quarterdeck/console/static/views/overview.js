@@ -4,6 +4,7 @@ import { html, useMemo, useRef } from "../vendor/htm-preact-3.1.1.mjs";
 import { useAnswer, useNow, useQueues } from "../live.js";
 import { viewAddress } from "../router.js";
 import { ScoreSpark } from "../parts/addresses.js";
+import { AlertSpark } from "../parts/alert_spark.js";
 import { DaySpark } from "../parts/day_strip.js";
 import { count, span } from "../parts/format.js";
 import { QueueSpark, Spark } from "../parts/spark.js";
@@ -159,14 +160,17 @@ function alertLines({ data, error }, now) {
       key: `alert ${each.id}`, room: "alert", status: each.severity, title: each.message,
       text: `${each.service} · for ${span((now - Date.parse(each.started_at)) / 1000)}`,
       href: viewAddress(["console", "alerts", each.id]),
+      spark: html`<${AlertSpark}
+        alerts=${data.alerts.filter((other) => other.fingerprint === each.fingerprint)}
+        now=${now} status=${each.severity} label="This alert"
+      />`,
     }));
   const cared = firing.length - lines.length;
-  const begun = data.alerts.map((each) => [each.started_at, 1]);
   if (!lines.length) {
     lines.push({
       key: "alerts", room: "alerts", status: "good", href, text: "in the last 24 hours: " + past(data.alerts),
       title: cared ? `${count(cared)} alerts fire, all acknowledged` : "No alert fires",
-      spark: html`<${Spark} values=${hourly(begun, now)} label="New alerts an hour, last 24 hours" />`,
+      spark: html`<${AlertSpark} alerts=${data.alerts} now=${now} label="Alerts that fired" />`,
     });
   }
   return lines;
