@@ -17,7 +17,7 @@ export function DaySpark({ service }) {
   const history = useDay(service);
   const data = useMemo(() => history && spans(history), [history]);
   return html`<span class="spark-place">
-    ${data && html`<${Strip} ...${data} label="Status, last 24 hours" />`}
+    ${data && html`<${Strip} ...${data} label="Status, last 24 hours" least=${30} />`}
   </span>`;
 }
 

@@ -7,6 +7,9 @@ const FINE = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
 
 export const count = (value) => WHOLE.format(value);
 
+/** A measured number as precise as anybody reads it. */
+export const figure = (value) => (Math.abs(value) < 100 ? FINE : WHOLE).format(value);
+
 /** A number, or a dash with the reason why there is none. */
 export function Num({ value, unit = "", why = "not known", fine = false }) {
   if (value === null || value === undefined) return html`<${Unknown} why=${why} />`;

@@ -1,11 +1,10 @@
 // Plots over time by uPlot, which is loaded when the first one is drawn.
 
 import { html, useEffect, useRef, useState } from "../vendor/htm-preact-3.1.1.mjs";
-import { count, useUtc } from "./format.js";
+import { figure, useUtc } from "./format.js";
 
 const VENDOR = "/console/static/vendor/uplot-1.6.32.min";
 const COLOURS = ["--accent", "--warn-fill", "--bad", "--good"];
-const HEIGHT = 190;
 let loading = null;
 
 function load() {
@@ -41,13 +40,13 @@ export function Plot({ at, lines, unit = "", label }) {
     load().then(
       (UPlot) => {
         if (isOver) return;
-        const options = settings(UPlot, place.current.clientWidth || 300, lines, unit, utc);
+        const options = settings(UPlot, sizeOf(place.current), lines, unit, utc);
         plot.current = new UPlot(options, [at, ...lines.map((each) => each.values)], place.current);
       },
       () => setFailed(true),
     );
     const resize = new ResizeObserver(() =>
-      plot.current?.setSize({ width: place.current.clientWidth, height: HEIGHT }),
+      plot.current?.setSize(sizeOf(place.current)),
     );
     resize.observe(place.current);
     return () => {
@@ -69,11 +68,13 @@ export function Plot({ at, lines, unit = "", label }) {
   </figure>`;
 }
 
+const sizeOf = (place) => ({ width: place.clientWidth || 300, height: place.clientHeight });
+
 const lastOf = (line) => line.values.findLast((each) => each !== null && each !== undefined);
 
 function latest(line, unit) {
   const value = lastOf(line);
-  return value === undefined ? " –" : ` ${count(value)}${unit ? ` ${unit}` : ""}`;
+  return value === undefined ? " –" : ` ${figure(value)}${unit ? ` ${unit}` : ""}`;
 }
 
 function summary(label, lines, unit) {
@@ -81,27 +82,27 @@ function summary(label, lines, unit) {
   return `${label}, now: ${parts.join(", ")}`;
 }
 
-function settings(UPlot, width, lines, unit, utc) {
+function settings(UPlot, size, lines, unit, utc) {
   const style = getComputedStyle(document.documentElement);
-  const colour = (name) => style.getPropertyValue(name).trim();
+  const token = (name) => style.getPropertyValue(name).trim();
+  const letter = parseFloat(token("--text-s"));
   const axis = {
-    stroke: colour("--ink-3"),
-    grid: { stroke: colour("--line"), width: 1 },
+    stroke: token("--ink-3"),
+    grid: { stroke: token("--line"), width: 1 },
     ticks: { show: false },
-    font: "11px system-ui, sans-serif",
+    font: `${token("--text-s")} system-ui, sans-serif`,
   };
   return {
-    width,
-    height: HEIGHT,
+    ...size,
     legend: { show: false },
     cursor: { y: false, drag: { x: true, y: false } },
     tzDate: utc ? (ts) => UPlot.tzDate(new Date(ts * 1000), "Etc/UTC") : undefined,
     scales: { y: { range: (_plot, _low, high) => [0, Math.max(1, (high ?? 0) * 1.1)] } },
     axes: [
-      { ...axis, values: CLOCK },
+      { ...axis, values: CLOCK, size: 4.2 * letter },
       {
         ...axis,
-        size: 62,
+        size: 5.2 * letter,
         values: (_plot, ticks) => ticks.map((tick) => `${short(tick)}${unit ? ` ${unit}` : ""}`),
       },
     ],
@@ -109,7 +110,7 @@ function settings(UPlot, width, lines, unit, utc) {
       {},
       ...lines.map((each, index) => ({
         label: each.label,
-        stroke: colour(COLOURS[index]),
+        stroke: token(COLOURS[index]),
         width: 1.5,
         points: { show: true, size: 4, filter: lonely },
       })),

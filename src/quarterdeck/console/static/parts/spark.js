@@ -20,13 +20,14 @@ export function Spark({ values, label, status }) {
     if (value !== null) {
       const y = HEIGHT - 2 - (value / top) * (HEIGHT - 4);
       path += `${isGap ? "M" : "L"}${(index * step).toFixed(1)} ${y.toFixed(1)}`;
-      if (isGap && (values[index + 1] ?? null) === null) path += "h1";
+      if (isGap && (values[index + 1] ?? null) === null) path += "h2";
     }
     isGap = value === null;
   });
   const text = `${label}: at most ${count(top)}, now ${count(known[known.length - 1])}`;
   return html`<svg
-    class=${`spark ${tone(status)}`} width=${WIDTH} height=${HEIGHT} role="img" aria-label=${text}
+    class=${`spark ${tone(status)}`} viewBox=${`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none"
+    role="img" aria-label=${text}
   ><title>${text}</title>
     <path d=${path} fill="none" stroke="currentColor" stroke-width="1.5" stroke-linejoin="round" />
   </svg>`;
@@ -95,17 +96,20 @@ function thinned(values, most = 60) {
   return groups;
 }
 
-/** Status over time as a strip: `spans` of `{from, to, status}` in milliseconds. */
-export function Strip({ spans, since, until, label }) {
-  const whole = until - since;
+/**
+ * Status over time as a strip: `spans` of `{from, to, status}` in milliseconds. A span is never so
+ * short that nobody sees it: `least` thousandths of the strip.
+ */
+export function Strip({ spans, since, until, label, least = 2 }) {
+  const part = (time) => ((time - since) / (until - since)) * 1000;
   return html`<svg
     class="strip" viewBox="0 0 1000 14" preserveAspectRatio="none" role="img" aria-label=${label}
   ><title>${label}</title>
     ${spans.map(
       (each) => html`<rect
         class=${each.status ? tone(each.status) : "unk"} y="0" height="14"
-        x=${((each.from - since) / whole) * 1000}
-        width=${Math.max(2, ((each.to - each.from) / whole) * 1000)}
+        x=${Math.min(1000 - least, part(each.from))}
+        width=${Math.max(least, part(each.to) - part(each.from))}
       ><title>${each.status ?? "unknown"} from ${moment(each.from)}</title></rect>`,
     )}
   </svg>`;

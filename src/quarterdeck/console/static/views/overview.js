@@ -216,7 +216,7 @@ function logLines({ data, error }, now) {
   return [{
     key: "logs", room: "logs", href, status: recent ? "warning" : "good",
     word: recent ? "errors" : "quiet",
-    title: recent ? `${count(recent)} error lines in about the last hour` : "No error lines in the last hour",
+    title: recent ? `${count(recent)} error line${recent === 1 ? "" : "s"} in about the last hour` : "No error lines in the last hour",
     text: `${count(data.total)} in 24 hours`,
     spark: html`<${Spark} values=${hourly(lines, now)} label="Error lines an hour, last 24 hours" />`,
   }];

@@ -46,7 +46,7 @@ function Body({ service, query, may, reload }) {
       ${may("change") && html`<${Note} service=${service} reload=${reload} />`}
     </header>
     ${service.reason &&
-    html`<p class="card pad wrap">${service.reason} <span class="dim">${service.reason_source === "operator" ? "– said by an operator" : ""}</span></p>`}
+    html`<div class="card pad"><p class="wrap">${service.reason} <span class="dim">${service.reason_source === "operator" ? "– said by an operator" : ""}</span></p></div>`}
     <div class="card pad"><${ServiceFacts} service=${service} /></div>
     <${History} service=${service} hours=${Number(query.get("hours")) || 24} />
     <${Probes} probes=${service.probes} />
@@ -72,7 +72,7 @@ function History({ service, hours }) {
       )}</div>
     <${Shown} answer=${answer} what="history">
       ${(history) => html`<div class="pad stack"><${HistoryStrip} history=${history} /><${Uptime} history=${history} /></div>
-        ${data.map((each) => html`<${Plot} key=${each.label} ...${each} />`)}`}
+        <div class="plots">${data.map((each) => html`<${Plot} key=${each.label} ...${each} />`)}</div>`}
     </${Shown}>
   </div>`;
 }
