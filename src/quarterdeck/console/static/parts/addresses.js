@@ -4,6 +4,7 @@ import { html, useState } from "../vendor/htm-preact-3.1.1.mjs";
 import { post } from "../api.js";
 import { useAnswer } from "../live.js";
 import { viewAddress } from "../router.js";
+import { Cards, Cell, Row } from "./cards.js";
 import { Dialog } from "./dialog.js";
 import { Ago, Num } from "./format.js";
 import { tell } from "./notices.js";
@@ -32,25 +33,22 @@ function Table({ ips }) {
   const worstFirst = [...ips].sort(
     (a, b) => rank(a.status) - rank(b.status) || a.reputation_score - b.reputation_score,
   );
-  return html`<div class="card scroll"><table>
-    <thead><tr><th>Address</th><th>Provider</th><th>Status</th><th class="n">Score</th>
-      <th>Blacklists</th><th class="n">A day</th><th>Checked</th></tr></thead>
-    <tbody>${worstFirst.map(
-      (each) => html`<tr key=${each.ip_address}>
-        <td class="mono"><a
-          data-row href=${viewAddress(["dashboard", "system", "infrastructure", "ips", each.ip_address])}
-        >${each.ip_address}</a></td>
-        <td>${each.provider}${each.pool ? html` <span class="dim">${each.pool}</span>` : ""}</td>
-        <td><${Pill} status=${each.status} /></td>
-        <td class="n"><${Score} ip=${each} /></td>
-        <td class="wide">${
-          each.blacklists.length ? html`<span class="bad-text">${each.blacklists.join(", ")}</span>` : html`<${NoLists} ip=${each} />`
-        }</td>
-        <td class="n"><${Num} value=${each.daily_volume} why="no mail events have come for it" /></td>
-        <td class="dim"><${Ago} value=${each.checked_at} why="not checked yet" /></td>
-      </tr>`,
-    )}</tbody>
-  </table></div>`;
+  const heads = ["Address", "Provider", "Status", ["Score", "n"], "Blacklists", ["A day", "n"], ["Checked", "wide-only"]];
+  return html`<div class="card scroll"><${Cards} heads=${heads}>${worstFirst.map(
+    (each) => html`<${Row} key=${each.ip_address}>
+      <${Cell} class="mono named"><a
+        data-row href=${viewAddress(["dashboard", "system", "infrastructure", "ips", each.ip_address])}
+      >${each.ip_address}</a></${Cell}>
+      <${Cell}>${each.provider}${each.pool ? html` <span class="dim">${each.pool}</span>` : ""}</${Cell}>
+      <${Cell}><${Pill} status=${each.status} /></${Cell}>
+      <${Cell} class="n" data-label="points"><${Score} ip=${each} /></${Cell}>
+      <${Cell} class="wide">${
+        each.blacklists.length ? html`<span class="bad-text">${each.blacklists.join(", ")}</span>` : html`<${NoLists} ip=${each} />`
+      }</${Cell}>
+      <${Cell} class="n" data-label="a day"><${Num} value=${each.daily_volume} why="no mail events have come for it" /></${Cell}>
+      <${Cell} class="dim wide-only"><${Ago} value=${each.checked_at} why="not checked yet" /></${Cell}>
+    </${Row}>`,
+  )}</${Cards}></div>`;
 }
 
 /** "None" is said only when lists have answered. */

@@ -3,6 +3,7 @@
 import { html } from "../vendor/htm-preact-3.1.1.mjs";
 import { useAnswer } from "../live.js";
 import { navigate, withQuery } from "../router.js";
+import { Cards, Cell, Row } from "../parts/cards.js";
 import { Time } from "../parts/format.js";
 import { PAGE, Pager, offsetOf } from "../parts/pager.js";
 import { Empty, Shown } from "../parts/states.js";
@@ -39,19 +40,15 @@ function Field({ name, label, hint, value, isFirst = false }) {
 }
 
 function Table({ entries }) {
-  return html`<table>
-    <thead><tr><th>When</th><th>Who</th><th>Role</th><th>Action</th><th>On what</th><th>Outcome</th><th>From</th><th>Request</th></tr></thead>
-    <tbody>${entries.map(
-      (each) => html`<tr key=${each.id}>
-        <td class="dim"><${Time} value=${each.at} /></td>
-        <td class="mono"><a href=${withQuery({ principal: each.principal, offset: null })} data-row>${each.principal}</a></td>
-        <td>${each.role}</td>
-        <td><a href=${withQuery({ action: each.action, offset: null })}>${each.action}</a></td>
-        <td class="wide mono" title=${each.resource}><bdi>${each.resource}</bdi></td>
-        <td><${Pill} status=${each.outcome} title=${each.outcome === "started" ? "it never ended: somebody must look" : undefined} /></td>
-        <td class="mono dim">${each.ip_address ?? "–"}</td>
-        <td class="mono dim">${each.request_id}</td>
-      </tr>`,
-    )}</tbody>
-  </table>`;
+  const heads = ["When, request", "Who", "Action", "On what", "Outcome", ["From", "wide-only"]];
+  return html`<${Cards} heads=${heads}>${entries.map(
+    (each) => html`<${Row} key=${each.id}>
+      <${Cell} class="dim named"><${Time} value=${each.at} /> <span class="mono">${each.request_id}</span></${Cell}>
+      <${Cell} class="mono"><a href=${withQuery({ principal: each.principal, offset: null })} data-row>${each.principal}</a> <span class="dim">${each.role}</span></${Cell}>
+      <${Cell}><a href=${withQuery({ action: each.action, offset: null })}>${each.action}</a></${Cell}>
+      <${Cell} class="wide mono" title=${each.resource}><bdi>${each.resource}</bdi></${Cell}>
+      <${Cell}><${Pill} status=${each.outcome} title=${each.outcome === "started" ? "it never ended: somebody must look" : undefined} /></${Cell}>
+      <${Cell} class="mono dim wide-only">${each.ip_address ?? "–"}</${Cell}>
+    </${Row}>`,
+  )}</${Cards}>`;
 }

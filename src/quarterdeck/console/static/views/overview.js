@@ -23,7 +23,7 @@ export default function Overview() {
   const errors = useErrors();
   const lines = [
     ...queueLines(queues, now),
-    ...serviceLines(health),
+    ...serviceLines(health, now),
     ...addressLines(addresses),
     ...alertLines(alerts, now),
     ...logLines(errors, now),
@@ -67,12 +67,17 @@ function Concern({ room, status, word, title, text, href, spark }) {
 
 function queueLines({ queues, sources, error }, now) {
   if (!queues) return error ? [unreachable("queues", "Queues", error, "/dashboard/system/queues")] : [];
-  const troubled = queues.filter((each) => each.status !== "healthy" || each.paused);
+  const isWell = (each) => each.status === "healthy" && !each.paused;
+  const troubled = queues.filter((each) => !isWell(each));
+  const fullest = most(queues.filter(isWell), (each) => each.waiting_jobs);
   const away = sources.filter((each) => each.health !== "ok");
   const whole = {
     key: "queues", room: "queues", status: "healthy", href: "/dashboard/system/queues",
     title: `${count(queues.length - troubled.length)} of ${count(queues.length)} queues drain`,
-    text: `${count(sources.length - away.length)} of ${count(sources.length)} sources answer`,
+    text: `${count(sources.length - away.length)} of ${count(sources.length)} sources answer${
+      fullest?.waiting_jobs ? ` · ${count(fullest.waiting_jobs)} wait in ${fullest.name}, the fullest` : ""
+    }`,
+    spark: fullest && html`<${QueueSpark} key=${fullest.name} queue=${fullest} />`,
   };
   return [
     ...away.map((each) => ({
@@ -83,6 +88,10 @@ function queueLines({ queues, sources, error }, now) {
     ...(queues.length > troubled.length || !queues.length ? [whole] : []),
   ];
 }
+
+/** That which has the most of something; undefined when it is known of none. */
+const most = (all, of) =>
+  all.filter((each) => of(each) !== null).sort((a, b) => of(b) - of(a))[0];
 
 function queueLine(queue, now) {
   const parts = [
@@ -102,7 +111,7 @@ function queueLine(queue, now) {
   };
 }
 
-function serviceLines({ data, error }) {
+function serviceLines({ data, error }, now) {
   const href = viewAddress(INFRASTRUCTURE);
   if (!data) return error ? [unreachable("services", "Services", error, href)] : [];
   const troubled = data.services.filter((each) => each.status !== "healthy");
@@ -117,11 +126,14 @@ function serviceLines({ data, error }) {
       title: "This server has no network", text: data.monitor.reason ?? "",
     });
   }
-  const well = data.services.length - troubled.length;
-  if (well) {
+  const well = data.services.filter((each) => each.status === "healthy");
+  const changed = most(well, (each) => (each.since ? Date.parse(each.since) : null));
+  if (well.length) {
     lines.push({
-      key: "services", room: "services", status: "healthy", href, text: "",
-      title: `${count(well)} of ${count(data.services.length)} services answer as they should`,
+      key: "services", room: "services", status: "healthy", href,
+      text: changed ? `the last to change was ${changed.name}, ${span((now - Date.parse(changed.since)) / 1000)} ago` : "",
+      spark: changed && html`<${DaySpark} key=${changed.name} service=${changed.name} />`,
+      title: `${count(well.length)} of ${count(data.services.length)} services answer as they should`,
     });
   }
   return lines;
@@ -132,13 +144,16 @@ function addressLines({ data, error }) {
   if (error?.status === 404) return [];
   if (!data) return error ? [unreachable("addresses", "Sending IPs", error, href)] : [];
   const troubled = data.ips.filter((each) => each.status !== "good");
+  const lowest = most(data.ips.filter((each) => each.status === "good"), (each) => -each.reputation_score);
   const lines = troubled.map((each) => ({
     key: `ip ${each.ip_address}`, room: "sending IP", status: each.status, title: each.ip_address,
     text: listed(each), spark: html`<${ScoreSpark} ip=${each} />`, href: viewAddress([...INFRASTRUCTURE, "ips", each.ip_address]),
   }));
   if (data.ips.length > troubled.length) {
     lines.push({
-      key: "ips", room: "sending IPs", status: "good", href, text: "",
+      key: "ips", room: "sending IPs", status: "good", href,
+      text: `the lowest score is ${lowest.reputation_score}, of ${lowest.ip_address}`,
+      spark: html`<${ScoreSpark} key=${lowest.ip_address} ip=${lowest} />`,
       title: `${count(data.ips.length - troubled.length)} of ${count(data.ips.length)} addresses stand well`,
     });
   }

@@ -177,8 +177,8 @@ class Row extends Component {
     const href = viewAddress(["dashboard", "system", "queues", queue.name], { source: queue.source });
     // The roles are said: on narrow pages rows are drawn as cards, and browsers then forget them.
     return html`<tr role="row">
-      <td role="cell" class="mono named"><a href=${href} data-row>${queue.name}</a>
-        <span class="dim wide-only"> ${queue.source}</span></td>
+      <td role="cell" class="mono named"><a href=${href} data-row>${queue.name}</a>${" "}
+        <span class="dim wide-only">${queue.source}</span></td>
       <td role="cell"><${QueueStatus} queue=${queue} /></td>
       <td role="cell" class="n wide-only"><${Num} value=${queue.active_jobs} why="the source cannot say" /></td>
       <td role="cell" class="n" data-label="waiting"><${Num} value=${queue.waiting_jobs} why="the source cannot say" /></td>

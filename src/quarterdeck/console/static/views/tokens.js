@@ -3,6 +3,7 @@
 import { html, useEffect, useRef, useState } from "../vendor/htm-preact-3.1.1.mjs";
 import { post, remove } from "../api.js";
 import { useAnswer } from "../live.js";
+import { Cards, Cell, Row } from "../parts/cards.js";
 import { Asking, Dialog } from "../parts/dialog.js";
 import { Time } from "../parts/format.js";
 import { tell } from "../parts/notices.js";
@@ -43,21 +44,20 @@ export default function Tokens({ query }) {
 }
 
 function Table({ tokens, own, reload }) {
-  return html`<table>
-    <thead><tr><th>Name</th><th>Role</th><th>State</th><th>Expires</th><th>Last used</th><th>Made</th><th>Id</th><th><span class="sr">Revoke</span></th></tr></thead>
-    <tbody>${tokens.map(
-      (each) => html`<tr key=${each.id}>
-        <td class="clip token-name" title=${each.name}><bdi>${each.name}</bdi>${isOwn(each, own) ? " (yours)" : ""}</td>
-        <td>${each.role}</td>
-        <td><span class=${`pill ${TONES[each.state]}`}>${each.state}</span></td>
-        <td class="dim">${each.expires_at ? html`<${Time} value=${each.expires_at} />` : "never"}</td>
-        <td class="dim">${each.last_used_at ? html`<${Time} value=${each.last_used_at} />` : "not yet"}</td>
-        <td class="dim"><${Time} value=${each.created_at} /></td>
-        <td class="mono dim">${each.id}</td>
-        <td>${each.state === "valid" && html`<${Revoke} token=${each} isOwn=${isOwn(each, own)} reload=${reload} />`}</td>
-      </tr>`,
-    )}</tbody>
-  </table>`;
+  const heads = ["Name", "Role", "State", "Expires", "Last used", ["Made", "wide-only"], html`<span class="sr">Revoke</span>`];
+  return html`<${Cards} heads=${heads}>${tokens.map(
+    (each) => html`<${Row} key=${each.id}>
+      <${Cell} class="named">
+        <span class="long" title=${each.name}><bdi>${each.name}</bdi>${isOwn(each, own) ? " (yours)" : ""}</span>
+        <span class="mono dim">${each.id}</span></${Cell}>
+      <${Cell}>${each.role}</${Cell}>
+      <${Cell}><span class=${`pill ${TONES[each.state]}`}>${each.state}</span></${Cell}>
+      <${Cell} class="dim" data-label="ends">${each.expires_at ? html`<${Time} value=${each.expires_at} />` : "never"}</${Cell}>
+      <${Cell} class="dim" data-label="last used">${each.last_used_at ? html`<${Time} value=${each.last_used_at} />` : "not yet"}</${Cell}>
+      <${Cell} class="dim wide-only"><${Time} value=${each.created_at} /></${Cell}>
+      <${Cell}>${each.state === "valid" && html`<${Revoke} token=${each} isOwn=${isOwn(each, own)} reload=${reload} />`}</${Cell}>
+    </${Row}>`,
+  )}</${Cards}>`;
 }
 
 const isOwn = (token, own) => own === `token:${token.id}`;
