@@ -36,6 +36,28 @@ async def test_page_that_nobody_sees_holds_no_stream(console: Console) -> None:
     await expect(console.page.get_by_text("live", exact=True)).to_be_visible()
 
 
+async def test_line_of_an_alert_shows_when_it_fired(console: Console) -> None:
+    wait_until(lambda: bool(console.api("/infrastructure/alerts")["alerts"]), 120)
+    await console.go("/")
+    line = console.page.locator("a.concern", has_text="queue:alarming")
+    spark = line.get_by_role("img", name=re.compile("This alert, by half-hours of the last day"))
+    await expect(spark).to_have_accessible_name(re.compile("at most 1, now 1$"))
+
+
+async def test_page_of_a_service_draws_its_errors(console: Console) -> None:
+    """Numbers stand beside the plot, and are those of the API."""
+
+    def known() -> list[float]:
+        series = console.api("/infrastructure/health/API%20Server/history?hours=24")["series"]
+        return [each["failed_checks"] for each in series if each["checks"]]
+
+    wait_until(lambda: bool(known()), 60)
+    await console.go("/dashboard/system/infrastructure/services/API%20Server")
+    plot = console.page.get_by_role("img", name=re.compile("^Errors, now: .*failed checks"))
+    await expect(plot.locator("canvas")).to_be_visible()
+    await expect(plot).to_have_accessible_name(re.compile(r"failed checks [\d.]+ %"))
+
+
 async def test_alert_is_acknowledged_with_a_note(console: Console) -> None:
     def firing() -> list[str]:
         alerts = console.api("/infrastructure/alerts")["alerts"]

@@ -5,7 +5,7 @@ import { post, remove } from "../api.js";
 import { useAnswer } from "../live.js";
 import { Cards, Cell, Row } from "../parts/cards.js";
 import { Asking, Dialog } from "../parts/dialog.js";
-import { Time } from "../parts/format.js";
+import { Ago, Time } from "../parts/format.js";
 import { tell } from "../parts/notices.js";
 import { PAGE, Pager, offsetOf } from "../parts/pager.js";
 import { Empty, Shown } from "../parts/states.js";
@@ -53,7 +53,7 @@ function Table({ tokens, own, reload }) {
       <${Cell}>${each.role}</${Cell}>
       <${Cell}><span class=${`pill ${TONES[each.state]}`}>${each.state}</span></${Cell}>
       <${Cell} class="dim" data-label="ends">${each.expires_at ? html`<${Time} value=${each.expires_at} />` : "never"}</${Cell}>
-      <${Cell} class="dim" data-label="last used">${each.last_used_at ? html`<${Time} value=${each.last_used_at} />` : "not yet"}</${Cell}>
+      <${Cell} class="dim" data-label="last used">${each.last_used_at ? html`<${Ago} value=${each.last_used_at} />` : "not yet"}</${Cell}>
       <${Cell} class="dim wide-only"><${Time} value=${each.created_at} /></${Cell}>
       <${Cell}>${each.state === "valid" && html`<${Revoke} token=${each} isOwn=${isOwn(each, own)} reload=${reload} />`}</${Cell}>
     </${Row}>`,
