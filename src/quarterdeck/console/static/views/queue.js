@@ -125,7 +125,7 @@ function Jobs({ queue, query, selected }) {
   const can = status ? queue.capabilities.list_jobs[status] : "yes";
   return html`<div class="stack">
     <${Tabs} queue=${queue} status=${status} />
-    ${status === "failed" && html`<${Errors} queue=${queue} />`}
+    ${status === "failed" && can !== "no" && html`<${Errors} queue=${queue} />`}
     ${can === "no"
       ? html`<${Empty} title=${`This engine cannot list ${status} jobs`}>It only counts them.</${Empty}>`
       : html`<${JobTable} queue=${queue} query=${query} status=${status} selected=${selected} />`}
@@ -149,9 +149,10 @@ function Tabs({ queue, status }) {
   </nav>`;
 }
 
-/** Why jobs fail, most often first: a click shows the jobs of one reason. */
+/** Why jobs fail, most often first: a click shows one of the jobs. */
 function Errors({ queue }) {
   const answer = useAnswer(["queues", queue.name, "errors"], { source: queue.source }, { everyMs: 10000 });
+  if (answer.error && !answer.data) return html`<${Failed} error=${answer.error} retry=${answer.reload} />`;
   if (!answer.data?.groups.length) return null;
   const { groups, examined, complete } = answer.data;
   return html`<div class="card scroll">
