@@ -66,7 +66,10 @@ async def test_note_on_a_service_stands_as_its_reason(console: Console) -> None:
     assert reason() != "vacuum at 5"
 
 
-async def test_address_is_added_and_removed(console: Console) -> None:
+async def test_address_is_added_and_removed_by_administrators(stranger: Console) -> None:
+    console = stranger
+    await console.sign_in("admin")
+
     def watched() -> bool:
         ips = console.api("/infrastructure/ip-reputation")["ips"]
         return any(each["ip_address"] == "203.0.113.77" for each in ips)
@@ -86,6 +89,16 @@ async def test_address_is_added_and_removed(console: Console) -> None:
     await expect(console.page.get_by_text("203.0.113.77 is watched no longer.")).to_be_visible()
     assert not watched()
     console.forgive("400")
+
+
+async def test_addresses_are_not_offered_for_change_to_others(console: Console) -> None:
+    await console.go(f"{INFRASTRUCTURE}?tab=ips")
+    await console.page.get_by_role("link", name="203.0.113.12").click()
+    await expect(console.page.get_by_role("button", name="Check now")).to_be_visible()
+    await expect(console.page.get_by_role("button", name="Remove…")).to_have_count(0)
+    await console.page.go_back()
+    await expect(console.page.get_by_role("table")).to_be_visible()
+    await expect(console.page.get_by_role("button", name="Add an address…")).to_have_count(0)
 
 
 async def test_error_group_leads_to_one_of_its_jobs(console: Console) -> None:

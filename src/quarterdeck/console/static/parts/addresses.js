@@ -18,7 +18,7 @@ export function Addresses({ may }) {
   if (answer.error?.status === 404) {
     return html`<${Empty} title="No reputation here">This server does not watch sending addresses.</${Empty}>`;
   }
-  return html`${may("change") &&
+  return html`${may("administer") &&
     html`<div class="row end"><button type="button" onClick=${() => setAdding(true)}>Add an address…</button></div>`}
     ${isAdding && html`<${Adding} onClose=${() => setAdding(false)} onDone=${answer.reload} />`}
     <${Shown} answer=${answer} what="addresses">

@@ -31,7 +31,7 @@ export default function Address({ ip, may }) {
 function Body({ ip, may, reload }) {
   return html`<header class="head">
       <h1 class="mono">${ip.ip_address}</h1><${Pill} status=${ip.status} /><span class="sp"></span>
-      ${may("change") && html`<${Actions} ip=${ip} reload=${reload} />`}
+      ${may("change") && html`<${Actions} ip=${ip} may=${may} reload=${reload} />`}
     </header>
     <div class="card"><dl class="facts">
       <div><dt>Score</dt><dd><${Score} ip=${ip} /> <span class="dim">of 100</span></dd></div>
@@ -47,7 +47,7 @@ function Body({ ip, may, reload }) {
     <${History} address=${ip.ip_address} />`;
 }
 
-function Actions({ ip, reload }) {
+function Actions({ ip, may, reload }) {
   const where = ["infrastructure", "ip-reputation", ip.ip_address];
   const check = async () => {
     await post([...where, "check"]);
@@ -61,7 +61,7 @@ function Actions({ ip, reload }) {
   };
   return html`<div class="row">
     <${Doing} label="Check now" act=${check} />
-    ${ip.origin !== "settings" &&
+    ${may("administer") && ip.origin !== "settings" &&
     html`<${Asking} label="Remove…" danger verb="Remove" act=${unwatch} title=${`Stop watching ${ip.ip_address}?`}
     ><p>It is looked up no more, and no alert will tell of it. Its history is kept.</p></${Asking}>`}
   </div>`;
