@@ -83,7 +83,9 @@ async def load(browser: Browser, server: ServerProcess) -> tuple[float, float, f
     """Milliseconds to the first paint and to the first line, kilobytes over the wire."""
     page = await signed_in(browser, server)
     await page.goto(f"http://127.0.0.1:{server.port}/")
-    await page.wait_for_function("window.readAt")
+    await page.wait_for_function(
+        "window.readAt && performance.getEntriesByName('first-contentful-paint').length"
+    )
     painted = await page.evaluate(
         "performance.getEntriesByName('first-contentful-paint')[0].startTime"
     )
