@@ -85,7 +85,7 @@ const TIMES = [
 ];
 const ERRORS = [
   ["failed requests", (point) => point.error_rate_percent],
-  ["failed checks", (point) => point.checks && (100 * point.failed_checks) / point.checks],
+  ["failed checks", (point) => (point.checks ? (100 * point.failed_checks) / point.checks : null)],
 ];
 
 /** Only the plots and lines that were ever measured. */
