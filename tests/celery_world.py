@@ -26,24 +26,35 @@ TROUBLE = "421 4.7.0 mx1.example.com: too many connections"
 class CeleryWorld:
     """Producers in this process, workers in others. `settings` are those of both."""
 
-    def __init__(self, server: servers.RedisServer, directory: Path) -> None:
+    def __init__(
+        self,
+        server: servers.RedisServer,
+        directory: Path,
+        options: dict[str, Any] | None = None,
+        settings: dict[str, Any] | None = None,
+    ) -> None:
         self.server = server
         self.redis: Any = Redis.from_url(server.url)
-        self.fleet = WorkerFleet("celery_worker.py", server.url, directory)
+        self.options = options or {"url": server.url}
+        self.url: str = self.options["url"]
+        self.fleet = WorkerFleet("celery_worker.py", self.url, directory)
         self.engine = self.open_engine()
-        self.app = build_app(server.url)
+        self.app = build_app(self.url)
+        self._settings = settings or {}
         self._directory = directory
-        self._running = 0
+        self.running = 0
+        self.configure()
 
     def configure(self, **settings: Any) -> None:
         """Other settings of the application, for producers and workers from now on."""
-        (self._directory / "celery.json").write_text(json.dumps(settings))
+        given = self._settings | settings
+        (self._directory / "celery.json").write_text(json.dumps(given))
         self.app.close()
-        self.app = build_app(self.server.url, **settings)
+        self.app = build_app(self.url, **given)
 
     def open_engine(self, **options: Any) -> CeleryEngine:
         """Another engine over the same source; the test closes it."""
-        engine = DirectToolbox().build("celery", SOURCE, {"url": self.server.url, **options})
+        engine = DirectToolbox().build("celery", SOURCE, {**self.options, **options})
         assert isinstance(engine, CeleryEngine)
         return engine
 
@@ -62,10 +73,10 @@ class CeleryWorld:
     async def workers(self, *queues: str, processes: int = 1) -> AsyncIterator[None]:
         """Worker processes that hear remote control already."""
         async with self.fleet.running(*(queues or ["mail"]), processes=processes):
-            self._running += processes
-            await eventually(self._are_online)
+            self.running += processes
+            await eventually(self.are_online)
             yield
-            self._running -= processes
+            self.running -= processes
 
     async def kill_worker_of(self, ref: JobRef) -> None:
         """A worker that takes this task, and is killed while it runs it."""
@@ -112,9 +123,10 @@ class CeleryWorld:
         """Messages as they are, the last one the newest."""
         await self.redis.lpush(queue, *bodies)
 
-    async def _are_online(self) -> bool:
-        replies = await asyncio.to_thread(self.app.control.ping, limit=self._running)
-        return len(replies) == self._running
+    async def are_online(self) -> bool:
+        """Whether all workers that were started hear remote control."""
+        replies = await asyncio.to_thread(self.app.control.ping, limit=self.running)
+        return len(replies) == self.running
 
 
 def message(body: bytes, content_type: str, **headers: Any) -> bytes:

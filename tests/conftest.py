@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, settings
 
 import servers
 from quarterdeck.state import Database, migrate, open_database
+from rabbit_server import RabbitServer, rabbitmq
 from servers import MIGRATIONS
 
 # How fast a machine draws examples (and builds Unicode tables for the first) is not under test.
@@ -28,6 +29,13 @@ def postgres_server() -> Iterator[servers.PostgresServer]:
 def redis_server() -> Iterator[servers.RedisServer]:
     """One Redis server for the whole test process; tests use keys or databases of their own."""
     with servers.redis() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_server() -> Iterator[RabbitServer]:
+    """One RabbitMQ server for the whole test process; tests use virtual hosts of their own."""
+    with rabbitmq() as server:
         yield server
 
 

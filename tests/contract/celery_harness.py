@@ -5,6 +5,7 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,23 @@ from quarterdeck.queues.model import JobRef
 from workers.celery_app import TASK, build_app
 
 
+@dataclass(frozen=True)
+class Broker:
+    """Options of our source, and settings of the application."""
+
+    options: dict[str, Any]
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
 class CeleryHarness:
     """Producers as Celery has them. What other engines call a band is a queue of its own here."""
 
-    def __init__(self, directory: Path, server: servers.RedisServer) -> None:
-        self.engine = DirectToolbox().build("celery", SOURCE, {"url": server.url})
-        self.app = build_app(server.url)
+    def __init__(self, directory: Path, server: servers.RedisServer, broker: Broker) -> None:
+        self.engine = DirectToolbox().build("celery", SOURCE, broker.options)
+        (directory / "celery.json").write_text(json.dumps(broker.settings))
+        self.app = build_app(broker.options["url"], **broker.settings)
         self._server = server
-        self._fleet = WorkerFleet("celery_worker.py", server.url, directory)
+        self._fleet = WorkerFleet("celery_worker.py", broker.options["url"], directory)
 
     async def enqueue(
         self,
@@ -72,7 +82,7 @@ class CeleryHarness:
         """See `EngineHarness`."""
         self._fleet.release()
 
-    async def spoil_payload(self, ref: JobRef) -> str:
+    async def spoil_payload(self, ref: JobRef) -> object:
         """See `EngineHarness`."""
         raw = '["no", "object"]'
         async with Redis.from_url(self._server.url) as redis:
@@ -114,7 +124,7 @@ async def open_celery(
     server: servers.RedisServer = request.getfixturevalue("redis_server")
     async with Redis.from_url(server.url) as redis:
         await redis.flushall()
-    harness = CeleryHarness(directory, server)
+    harness = CeleryHarness(directory, server, Broker({"url": server.url}))
     await harness.engine.snapshot()
     yield harness
     await harness.close()

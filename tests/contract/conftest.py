@@ -9,6 +9,7 @@ from bullmq_world import bullmq_programs
 from contract.bullmq_harness import open_bullmq5, open_bullmq6
 from contract.bullmq_postgres_harness import open_bullmq_postgres
 from contract.celery_harness import open_celery
+from contract.celery_rabbit_harness import open_celery_rabbit
 from contract.foreign_harness import open_foreign
 from contract.harness import EngineHarness, HarnessFactory
 from contract.hybrid_harness import open_hybrid
@@ -32,6 +33,7 @@ HARNESSES: dict[str, HarnessFactory] = {
     "rq": open_rq,
     "sidekiq": open_sidekiq,
     "celery": open_celery,
+    "celery-rabbitmq": open_celery_rabbit,
 }
 
 

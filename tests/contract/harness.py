@@ -86,8 +86,8 @@ class EngineHarness(Protocol):
         """`HOLD` jobs finish now."""
         ...
 
-    async def spoil_payload(self, ref: JobRef) -> str:
-        """Make the stored payload something that is no JSON object; gives its raw text."""
+    async def spoil_payload(self, ref: JobRef) -> object:
+        """Make the stored payload something that is no JSON object; gives what is shown of it."""
         ...
 
     def source_gone(self) -> AbstractAsyncContextManager[None]:

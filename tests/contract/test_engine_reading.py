@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -17,7 +18,15 @@ from contract.questions import (
 )
 from quarterdeck.core.errors import SourceUnavailable
 from quarterdeck.core.pagination import TotalKind
-from quarterdeck.queues.model import ErrorSupport, JobRef, JobState, Priority, QueueRef
+from quarterdeck.queues.model import (
+    ErrorSupport,
+    JobRef,
+    JobState,
+    PayloadSupport,
+    Priority,
+    QueueRef,
+    QueueStats,
+)
 from quarterdeck.queues.rules import Redactor, TextFilter
 
 HOSTILE_NAMES = [
@@ -200,7 +209,8 @@ async def test_text_search_finds_what_is_shown_and_nothing_else(harness: EngineH
         await harness.enqueue("mail", {"text": odd})
     queue = await find(harness, "queue:mail")
     shown = (await harness.engine.list_jobs(queue, None, 50, 0)).items
-    assert {job.payload["text"] for job in shown} == set(ODD_TEXTS)
+    if harness.engine.capabilities(queue).payload is PayloadSupport.JSON:
+        assert {job.payload["text"] for job in shown} == set(ODD_TEXTS)
     for needle in NEEDLES:
         text = search(needle)
         expected = {job.ref for job in shown if text.accepts(job.payload, None)}
@@ -247,13 +257,18 @@ async def test_failures_are_sampled_newest_first(harness: EngineHarness) -> None
     assert None not in {failure.failed_at for failure in every.failures}
 
 
+def without_minutes(stats: QueueStats) -> QueueStats:
+    """What does not change when the clock's minute does."""
+    return replace(stats, completed_last_minute=None, failed_last_minute=None)
+
+
 async def test_source_gone_is_unavailable_and_recovers(harness: EngineHarness) -> None:
     failed = await harness.enqueue("mail", outcome=Outcome.FAIL)
     async with harness.workers("mail"):
         await until_state(harness, JobState.FAILED, [failed])
     queue = QueueRef(failed.source, "queue:mail")
     engine = harness.engine
-    before = await stats_of(harness, "queue:mail")
+    before = without_minutes(await stats_of(harness, "queue:mail"))
     pauses = [engine.pause, engine.resume] if await can_pause(harness, "queue:mail") else []
     async with harness.source_gone():
         calls: list[Callable[[], Awaitable[object]]] = [
@@ -270,7 +285,7 @@ async def test_source_gone_is_unavailable_and_recovers(harness: EngineHarness) -
             with pytest.raises(SourceUnavailable) as caught:
                 await call()
             assert caught.value.source == failed.source
-    assert await stats_of(harness, "queue:mail") == before
+    assert without_minutes(await stats_of(harness, "queue:mail")) == before
     await engine.retry(failed)
     assert (await get_job(harness, failed)).state is JobState.WAITING
 

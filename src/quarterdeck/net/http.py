@@ -19,7 +19,9 @@ _NO_URL = "it is not a valid http(s) URL"
 class HttpClient:
     """Fetches small documents. Its errors name the host only: a URL may hold secrets."""
 
-    def __init__(self) -> None:
+    def __init__(self, context: ssl.SSLContext | None = None) -> None:
+        """`context` is for https; None: the system's authorities are trusted."""
+        self._context = context
         self._session: aiohttp.ClientSession | None = None
 
     async def get_bytes(
@@ -30,14 +32,33 @@ class HttpClient:
         Raises:
             SourceUnavailable: anything else, with the host as its source.
         """
+        status, body = await self.get(url, timeout_s=timeout_s, limit=limit)
+        if status != 200:
+            raise _unavailable(_host(url), _status_reason(status))
+        return body
+
+    async def get(
+        self,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        limit: int = LIMIT,
+    ) -> tuple[int, bytes]:
+        """The status and body of the answer, at most `limit` bytes after decompression.
+
+        Raises:
+            SourceUnavailable: there is none, with the host as its source.
+        """
         host = _host(url)
         try:
             async with self._open().get(
-                url, allow_redirects=False, timeout=aiohttp.ClientTimeout(total=timeout_s)
+                url,
+                headers=headers,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=timeout_s),
             ) as response:
-                if response.status != 200:
-                    raise _unavailable(host, _status_reason(response.status))
-                return await _body(response, host, limit)
+                return response.status, await _body(response, host, limit)
         except (aiohttp.ClientError, ValueError, OSError) as error:
             # From None: the causes print the whole URL.
             raise _unavailable(host, _reason(error, timeout_s)) from None
@@ -73,7 +94,9 @@ class HttpClient:
         # Made on first use: a session belongs to the running event loop.
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                cookie_jar=aiohttp.DummyCookieJar(), headers={"User-Agent": "quarterdeck"}
+                connector=aiohttp.TCPConnector(ssl=self._context or True),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers={"User-Agent": "quarterdeck"},
             )
         return self._session
 

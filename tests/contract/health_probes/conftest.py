@@ -41,13 +41,6 @@ def mariadb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[daemons
 
 
 @pytest.fixture(scope="session")
-def rabbitmq_server() -> Iterator[daemons.Daemon]:
-    """One RabbitMQ server for the whole test process."""
-    with daemons.rabbitmq() as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
 def pgbouncer_server(postgres_server: servers.PostgresServer) -> Iterator[daemons.Daemon]:
     """One PgBouncer for the whole test process."""
     with daemons.pgbouncer(postgres_server.port) as server:

@@ -1,26 +1,17 @@
-"""Real servers that only probes are tested against: MariaDB, RabbitMQ, PgBouncer, ClickHouse."""
+"""Real servers that only probes are tested against: MariaDB, PgBouncer, ClickHouse."""
 
-import base64
 import os
 import pwd
 import shutil
 import subprocess
 import sys
-import time
-import urllib.request
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import servers
-
-USER = "prober"
-PASSWORD = "s3cret-pw-4711"
-
-# Those on the PATH insist on a user of their own.
-RABBITMQCTL = "/usr/lib/rabbitmq/bin/rabbitmqctl"
-_RABBITMQ = "/usr/lib/rabbitmq/bin/rabbitmq-server"
+from rabbit_server import PASSWORD, USER
 
 
 @dataclass(frozen=True)
@@ -29,9 +20,6 @@ class Daemon:
 
     port: int
     other_port: int = 0
-    name: str = ""
-    environment: Mapping[str, str] = field(default_factory=dict)
-    """What its own tools need to find it."""
 
 
 def _program(name: str) -> str:
@@ -76,65 +64,6 @@ def mariadb(certificate: Path | None = None) -> Iterator[Daemon]:
         with servers.running(command, user=owner, cwd="/", **quiet) as process:
             servers.wait_for_port(port, process)
             yield Daemon(port)
-
-
-@contextmanager
-def rabbitmq() -> Iterator[Daemon]:
-    """A RabbitMQ server with its management interface, and a port mapper of its own."""
-    with servers.own_directory("qd-rabbitmq-") as directory:
-        port, management, mapper = (servers.free_port() for _ in range(3))
-        (directory / "plugins").write_text("[rabbitmq_management].\n")
-        (directory / "rabbitmq.conf").write_text(
-            f"listeners.tcp.1 = 127.0.0.1:{port}\n"
-            f"management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {management}\n"
-            f"default_user = {USER}\ndefault_pass = {PASSWORD}\n"
-            # The disk of a test machine may be nearly full.
-            "disk_free_limit.absolute = 1MB\n"
-        )
-        environment = {
-            **os.environ,
-            "HOME": str(directory),
-            "ERL_EPMD_PORT": str(mapper),
-            "ERL_EPMD_ADDRESS": "127.0.0.1",
-            "RABBITMQ_NODENAME": f"qd{port}@localhost",
-            "RABBITMQ_DIST_PORT": str(servers.free_port()),
-            "RABBITMQ_MNESIA_BASE": str(directory / "data"),
-            "RABBITMQ_LOG_BASE": str(directory / "log"),
-            "RABBITMQ_CONFIG_FILE": str(directory / "rabbitmq.conf"),
-            "RABBITMQ_ENABLED_PLUGINS_FILE": str(directory / "plugins"),
-            "RABBITMQ_CONF_ENV_FILE": "/dev/null",
-            # The script becomes the server, instead of starting it: our signals reach it.
-            "RUNNING_UNDER_SYSTEMD": "true",
-        }
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": environment}
-        with (
-            servers.running([_program("epmd"), "-port", str(mapper)], **quiet) as names,
-            servers.running([_RABBITMQ], **quiet) as process,
-        ):
-            servers.wait_for_port(mapper, names)
-            servers.wait_for_port(port, process, seconds=120)
-            servers.wait_for_port(management, process, seconds=120)
-            _wait_for_figures(management)
-            try:
-                yield Daemon(port, management, environment["RABBITMQ_NODENAME"], environment)
-            finally:
-                process.kill()  # nothing of it is to be kept, and its goodbye takes six seconds
-
-
-def _wait_for_figures(port: int, seconds: float = 60) -> None:
-    """Its nodes know their memory only some seconds after they began to serve."""
-    login = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/api/nodes?columns=mem_limit",
-        headers={"Authorization": f"Basic {login}"},
-    )
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        with suppress(OSError), urllib.request.urlopen(request, timeout=5) as answer:
-            if b"mem_limit" in answer.read():
-                return
-        time.sleep(0.1)
-    raise RuntimeError(f"RabbitMQ knows no figures after {seconds} s")
 
 
 @contextmanager

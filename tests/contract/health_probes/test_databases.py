@@ -14,9 +14,9 @@ import servers
 from contract.health_probes import daemons
 from contract.health_probes.certificates import Authority
 from contract.health_probes.conftest import Build, no_socket_is_left
-from contract.health_probes.daemons import PASSWORD, USER
 from quarterdeck.core.errors import ConfigError
 from quarterdeck.health.model import Outcome, Reading
+from rabbit_server import PASSWORD, USER
 
 MYSQL = f"mysql://{USER}:{PASSWORD}"
 

@@ -1,17 +1,16 @@
 """What RabbitMQ, Elasticsearch, Prometheus, ClickHouse and DNS tell, and how they refuse."""
 
 import asyncio
-import subprocess
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-from contract.health_probes import answering, daemons
+from contract.health_probes import answering
 from contract.health_probes.conftest import SHORT_S, Build
-from contract.health_probes.daemons import PASSWORD, USER
 from quarterdeck.core.errors import ConfigError
 from quarterdeck.health.model import Outcome, Reading
+from rabbit_server import PASSWORD, USER, RabbitServer
 
 AMQP = f"amqp://{USER}:{PASSWORD}@127.0.0.1"
 
@@ -30,16 +29,16 @@ async def look(build: Build, kind: str, **options: Any) -> Reading:
     ids=["password", "vhost", "encoded"],
 )
 async def test_rabbitmq_is_entered_or_says_why_not(
-    build: Build, rabbitmq_server: daemons.Daemon, login: str, path: str, reason: str | None
+    build: Build, rabbitmq_server: RabbitServer, login: str, path: str, reason: str | None
 ) -> None:
     url = f"amqp://{login}@127.0.0.1:{rabbitmq_server.port}{path}"
     assert (await look(build, "rabbitmq", url=url)).reason == reason
 
 
 async def test_rabbitmq_management_refuses_another_password(
-    build: Build, rabbitmq_server: daemons.Daemon
+    build: Build, rabbitmq_server: RabbitServer
 ) -> None:
-    url = f"http://127.0.0.1:{rabbitmq_server.other_port}"
+    url = f"http://127.0.0.1:{rabbitmq_server.management_port}"
     reading = await look(
         build, "rabbitmq", management_url=url, management_user=USER, password="wrong"
     )
@@ -48,21 +47,17 @@ async def test_rabbitmq_management_refuses_another_password(
 
 @pytest.mark.asyncio(loop_factories=["uvloop"])  # it takes long, and the loop is not what it tests
 async def test_rabbitmq_alarm_fails_with_its_memory_known(
-    build: Build, rabbitmq_server: daemons.Daemon
+    build: Build, rabbitmq_server: RabbitServer
 ) -> None:
     def limit(share: str) -> None:
         # It takes a second or two, and the loop has nothing else to do.
-        subprocess.run(
-            [daemons.RABBITMQCTL, "-n", rabbitmq_server.name, "set_vm_memory_high_watermark",
-             share],
-            env=rabbitmq_server.environment, check=True, capture_output=True,
-        )  # fmt: skip
+        rabbitmq_server.control("set_vm_memory_high_watermark", share)
 
     probe = build(
         "rabbitmq",
         {
             "url": f"{AMQP}:{rabbitmq_server.port}",
-            "management_url": f"http://127.0.0.1:{rabbitmq_server.other_port}",
+            "management_url": f"http://127.0.0.1:{rabbitmq_server.management_port}",
             "management_user": USER,
             "password": PASSWORD,
         },

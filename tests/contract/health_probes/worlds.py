@@ -10,8 +10,8 @@ import pytest
 from aiohttp import web
 
 from contract.health_probes import answering
-from contract.health_probes.daemons import PASSWORD, USER
 from contract.health_probes.faults import serving
+from rabbit_server import PASSWORD, USER
 
 TOKEN = "tok-0815-s3cret"
 SECRETS = (PASSWORD, TOKEN, USER)
@@ -199,7 +199,7 @@ WORLDS: dict[str, World] = {
     "rabbitmq-management": World(
         "rabbitmq",
         _rabbitmq_management,
-        _daemon("rabbitmq_server", "other_port"),
+        _daemon("rabbitmq_server", "management_port"),
         frozenset({"memory_used_bytes", "memory_used_percent"}),
         _WEB_FLOOD,
         True,

@@ -20,35 +20,44 @@ GRANTS = "+@read +@write +@connection +@transaction +@scripting +@pubsub allkeys
 
 
 class Access:
-    """The broker, with our index in it, and the results."""
+    """Where our index lies, and the results."""
 
     def __init__(self, source: str, options: Options) -> None:
         self._source = source
         self.options = options
-        self.broker: Any = _open(options.url)
         result_url = options.result_url or options.url
-        self.has_one_server = result_url == options.url
-        self.results: Any = self.broker if self.has_one_server else _open(result_url)
-        # One more try would connect again silently, and what was published meanwhile be missed.
-        servers = [options.url] if self.has_one_server else [options.url, result_url]
-        self.listeners: list[Any] = [_open(url, tries=0) for url in servers]
+        store_url = result_url if is_rabbitmq(options.url) else options.url
+        self.has_one_server = result_url == store_url
+        self.store: Any = _open(store_url)
+        """Our index: beside the messages where the broker is a Redis, else beside the results."""
+        self.results: Any = self.store if self.has_one_server else _open(result_url)
+        self._urls = {self.store: store_url, self.results: result_url}
+        self._opened: list[Any] = list(self._urls)
         self.keys = Keys(
             broker=options.key_prefix,
             result=options.result_key_prefix,
             own=f"quarterdeck:{source}:",
             steps=options.priority_steps,
         )
+        self._key = "result_url" if is_rabbitmq(options.url) else "url"
         self._scripts: dict[str, Any] = {}
 
     @property
     def database(self) -> int:
         """The number of the broker's database, which names its channels."""
-        return int(self.broker.connection_pool.connection_kwargs.get("db") or 0)
+        return int(self.store.connection_pool.connection_kwargs.get("db") or 0)
+
+    def open_listener(self, client: Any) -> Any:
+        """Another client of the same server, for subscriptions."""
+        # One more try would connect again silently, and what was published meanwhile be missed.
+        listener = _open(self._urls[client], tries=0)
+        self._opened.append(listener)
+        return listener
 
     async def run(self, script: str, keys: Sequence[str], *arguments: Any) -> Any:
         """What a script answers."""
         if script not in self._scripts:
-            self._scripts[script] = self.broker.register_script(script)
+            self._scripts[script] = self.store.register_script(script)
         async with self.explained():
             return await self._scripts[script]([self.keys.own, *keys], arguments)
 
@@ -78,17 +87,22 @@ class Access:
 
     async def close(self) -> None:
         """Give the connections back."""
-        for client in (self.broker, self.results, *self.listeners):
+        for client in self._opened:
             await client.aclose()
 
     def _sentence(self, error: Exception) -> str:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         server = f"The Redis server of the source '{self._source}'"
         if isinstance(error, AuthenticationError) or "WRONGPASS" in reason or "NOAUTH" in reason:
-            return f"{server} refuses the user name or password in its `url`: {reason}."
+            return f"{server} refuses the user name or password in its `{self._key}`: {reason}."
         if isinstance(error, NoPermissionError) or reason.startswith("NOPERM"):
             return f"{server} does not let this user do that: {reason}. Grant it `{GRANTS}`."
         return f"{server} does not answer: {reason}."
+
+
+def is_rabbitmq(url: str) -> bool:
+    """Whether a broker's URL names a RabbitMQ."""
+    return url.startswith(("amqp://", "amqps://"))
 
 
 def _open(url: str, tries: int = 1) -> Any:

@@ -1,18 +1,21 @@
-"""What waits in the broker's lists."""
+"""What is needed of a broker: what waits there, what is published there, and a way to workers.
 
-from collections.abc import Sequence
+A broker is a Redis or a RabbitMQ. Our index lies in a Redis in any case: see `Access.store`.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any, Protocol
 
-import msgspec
+from quarterdeck.core.errors import SourceUnavailable
+from quarterdeck.queues.adapters.celery.counting import Counted
+from quarterdeck.queues.adapters.celery.wire import Message, Task
+from quarterdeck.queues.model import Capabilities
 
-from quarterdeck.queues.adapters.celery import scripts
-from quarterdeck.queues.adapters.celery.access import Access
-from quarterdeck.queues.adapters.celery.wire import Message, hash_of, read_message
-
-CHUNK = 2000
-"""Entries searched in one step: about 1 ms in which Redis does nothing else."""
-SEARCHED = 20_000
-"""So many entries of a list are searched for one task, from the newest on."""
+PATIENCE_S = 2.0
+"""A worker that has not replied by then is too busy to, or has died without anybody knowing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,70 +26,134 @@ class Delivery:
     routing_key: str
 
 
-class Broker:
-    """The lists of one source."""
+class Kind(Enum):
+    """What was heard."""
 
-    def __init__(self, access: Access) -> None:
-        self._access = access
+    EVENTS = auto()
+    RESULT = auto()
+    ECHO = auto()
+    """Of our own, see `Wire.echo`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One message: decoded events, a decoded result, or the token of an echo."""
+
+    kind: Kind
+    content: Any
+
+
+class Batches(Protocol):
+    """An open wire."""
+
+    async def next(self) -> Sequence[Heard]:
+        """What has come since; waits for something. Asking again says the last ones are noted."""
+        ...
+
+
+class Wire(Protocol):
+    """A server that publishes events, results or both, each in their order."""
+
+    @property
+    def brings_results(self) -> bool:
+        """Whether it is the server that keeps the results, too."""
+        ...
+
+    def open(self) -> AbstractAsyncContextManager[Batches]:
+        """Listen: all that is published from now on is heard.
+
+        Raises:
+            SourceUnavailable: also by the batches; what comes meanwhile is lost.
+        """
+        ...
+
+    async def ping(self) -> None:
+        """Return when the server answers; else say why it does not."""
+        ...
+
+    async def echo(self, token: str) -> None:
+        """Publish something to ourselves: when it is heard, all before it has been."""
+        ...
+
+    def silent(self) -> SourceUnavailable:
+        """What to say when the server answers, but no echo comes."""
+        ...
+
+
+class Control(Protocol):
+    """Remote control of workers: broadcasts, and what they reply."""
+
+    async def ask(
+        self,
+        method: str,
+        arguments: Mapping[str, Any] | None = None,
+        workers: Sequence[str] | None = None,
+        patience_s: float = PATIENCE_S,
+    ) -> dict[str, Any]:
+        """The reply of each worker (None: of all), by its name. The broker tells how many listen,
+        so none is waited for in vain: not even a moment when there are none.
+
+        Raises:
+            SourceUnavailable: the broker cannot be had.
+        """
+        ...
+
+
+class Broker(Protocol):
+    """What waits in one source. All raise `SourceUnavailable`."""
+
+    @property
+    def abilities(self) -> Capabilities:
+        """What can be done with tasks there."""
+        ...
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether waiting messages can be looked at; if not, only the index knows them."""
+        ...
+
+    @property
+    def wires(self) -> Sequence[Wire]:
+        """Where events and results are published."""
+        ...
+
+    @property
+    def control(self) -> Control:
+        """The way to its workers."""
+        ...
+
+    async def bindings(self) -> Sequence[tuple[str, str]]:
+        """Each queue of the application with the keys or patterns that lead to it."""
+        ...
+
+    async def counted(self, queues: Sequence[str]) -> Sequence[Counted]:
+        """The counts of these queues, at a cost free of the number of tasks."""
+        ...
 
     async def count(self, queue: str) -> int:
-        """How many tasks wait in a queue's lists."""
-        return sum(await self._lengths(queue))
+        """How many messages wait in a queue."""
+        ...
 
-    async def page(self, queue: str, start: int, count: int) -> list[Message]:
-        """Waiting tasks: each list from its newest on, the most urgent list first."""
-        if count <= 0:
-            return []
-        found: list[bytes] = []
-        lists = self._access.keys.lists(queue)
-        for key, length in zip(lists, await self._lengths(queue), strict=True):
-            left = count - len(found)
-            if left > 0 and start < length:
-                async with self._access.explained():
-                    found += await self._access.broker.lrange(key, start, start + left - 1)
-            start = max(0, start - length)
-        return [read_message(raw) for raw in found]
+    async def page(self, queue: str, start: int, count: int) -> Sequence[Message]:
+        """Waiting tasks, the most urgent priority first, each from its newest on."""
+        ...
 
     async def find(self, queue: str, job_id: str) -> tuple[str, Message] | None:
-        """A waiting task and the list that holds it, searched inside Redis: O(list)."""
-        for key in self._access.keys.lists(queue):
-            start, read = 0, CHUNK
-            while read == CHUNK and start < SEARCHED:
-                read, entries = await self._access.run(
-                    scripts.FIND, [key], f'"{job_id}"', start, start + CHUNK - 1, hash_of(job_id)
-                )
-                for message in map(read_message, entries):
-                    if message.id == job_id:
-                        return key, message
-                start += CHUNK
-        return None
+        """A waiting task, and the place where it is."""
+        ...
 
-    async def unacknowledged(self, limit: int) -> list[Delivery]:
+    async def unacknowledged(self, limit: int) -> Sequence[Delivery]:
         """What workers hold, in any queue: tasks for later, prefetched and late-acknowledged."""
-        found: list[Delivery] = []
-        async with self._access.explained():
-            async for _, stored in self._access.broker.hscan_iter(
-                f"{self._access.keys.broker}unacked", count=1000
-            ):
-                delivery = _delivery(stored)
-                found += [delivery] if delivery else []
-                if len(found) >= limit:
-                    break
-        return found
+        ...
 
-    async def _lengths(self, queue: str) -> Sequence[int]:
-        async with self._access.explained():
-            pipeline = self._access.broker.pipeline(transaction=False)
-            for key in self._access.keys.lists(queue):
-                pipeline.llen(key)
-            return list(await pipeline.execute())
+    async def send_again(self, task: Task, done_at: str) -> bool:
+        """Send a task that failed at `done_at`; whether it was still as it had been seen."""
+        ...
 
+    async def take(self, place: str, queue: str, message: Message) -> bool:
+        """Remove a waiting task from where it was found; whether it was still there."""
+        ...
 
-def _delivery(stored: bytes) -> Delivery | None:
-    try:
-        message, _, routing_key = msgspec.json.decode(stored)
-        if not isinstance(routing_key, str) or not routing_key:
-            return None
-        return Delivery(read_message(msgspec.json.encode(message)), routing_key)
-    except (msgspec.DecodeError, TypeError, ValueError, RecursionError):
-        return None
+    async def close(self) -> None:
+        """Give connections back."""
+        ...

@@ -1,16 +1,16 @@
-"""Retry and delete, each in one step of the broker's Redis."""
+"""Retry and delete: what the index knows decides, in one step, who of many may do it."""
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 
-from quarterdeck.core.errors import Conflict, NotFound
+from quarterdeck.core.errors import Conflict, NotFound, Unsupported
 from quarterdeck.core.text import is_storable
 from quarterdeck.queues.adapters.celery import scripts
 from quarterdeck.queues.adapters.celery.access import Access
 from quarterdeck.queues.adapters.celery.broker import Broker
 from quarterdeck.queues.adapters.celery.index import STATES, Index, Record
-from quarterdeck.queues.adapters.celery.wire import task_message
+from quarterdeck.queues.adapters.celery.wire import Message, Task
 from quarterdeck.queues.model import BulkAction
 
 BATCH = 200
@@ -31,7 +31,7 @@ class Changes:
         self._queues = queues
 
     async def retry(self, job_id: str) -> None:
-        """Send a failed task again: one script takes it from the failed ones and sends it.
+        """Send a failed task again.
 
         Raises:
             NotFound, Conflict: nothing was changed.
@@ -70,13 +70,19 @@ class Changes:
             )
         if record.phase in {"failed", "completed"}:
             return await self._bury(record)
+        if record.phase == "waiting" and not self._broker.is_readable:
+            raise Unsupported.of(
+                "delete.waiting",
+                "no",
+                "RabbitMQ cannot remove one message from a queue, so a waiting job cannot be "
+                "deleted. Revoke it with `celery control revoke` instead.",
+            )
         found = await self._find_waiting(record)
         if found is None:
             if record.phase is None:
                 raise _gone()
             return False
-        queue, key, raw = found
-        return await self._does(scripts.TAKE, [key], record.id, raw, queue, _now())
+        return await self._broker.take(*found)
 
     async def bulk(self, action: BulkAction, queue: str, cutoff: datetime) -> AsyncIterator[int]:
         """Act on those that have failed by now, up to `cutoff`; one that cannot is left."""
@@ -106,33 +112,30 @@ class Changes:
                 "The arguments of this task are not known, so it cannot be sent again. Set "
                 "result_extended = True and keep results in Redis as JSON, for later ones."
             )
-        message = task_message(record.id, name, arguments, queue)
-        key = self._access.keys.lists(queue)[0]
-        return await self._does(scripts.RETRY, [key], record.id, record.done_at, message, _now())
+        return await self._broker.send_again(
+            Task(record.id, name, arguments, queue), record.done_at
+        )
 
     async def _bury(self, record: Record) -> bool:
         """Forget a finished task, then its result: a crash in between leaves only the latter."""
-        if not await self._does(scripts.BURY, [], record.id, record.phase, record.done_at, _now()):
+        seen = record.id, record.phase, record.done_at
+        if not await self._access.run(scripts.BURY, [], *seen, f"{time.time():.6f}"):
             return False
         async with self._access.explained():
             await self._access.results.delete(self._access.keys.result_of(record.id))
         return True
-
-    async def _does(self, script: str, keys: list[str], *arguments: object) -> bool:
-        """Whether the script found all as it had been seen, and made its change."""
-        return bool(await self._access.run(script, keys, *arguments))
 
     async def _record(self, job_id: str) -> Record:
         if not job_id or not is_storable(job_id) or len(job_id) > 255:
             raise _gone()
         return (await self._index.records([job_id]))[0]
 
-    async def _find_waiting(self, record: Record) -> tuple[str, str, bytes] | None:
-        """Queue, list and exact bytes of a waiting task."""
+    async def _find_waiting(self, record: Record) -> tuple[str, str, Message] | None:
+        """Place, queue and message of a waiting task."""
         for queue in [record.queue] if record.queue else self._queues():
             found = await self._broker.find(queue, record.id)
             if found is not None:
-                return queue, found[0], found[1].raw
+                return found[0], queue, found[1]
         return None
 
     async def _refuse(self, job_id: str) -> None:
@@ -146,7 +149,3 @@ def _gone() -> NotFound:
     return NotFound(
         "There is no such job any more: it was deleted, or its time of keeping has ended."
     )
-
-
-def _now() -> str:
-    return f"{time.time():.6f}"

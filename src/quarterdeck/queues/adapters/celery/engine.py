@@ -12,15 +12,16 @@ from quarterdeck.core.errors import NotFound, SourceUnavailable
 from quarterdeck.core.pagination import Page
 from quarterdeck.queues.adapters.celery import options as settings
 from quarterdeck.queues.adapters.celery.abilities import ABILITIES, PAUSE_NOTE
-from quarterdeck.queues.adapters.celery.access import Access
+from quarterdeck.queues.adapters.celery.access import Access, is_rabbitmq
 from quarterdeck.queues.adapters.celery.broker import Broker
 from quarterdeck.queues.adapters.celery.changing import Changes
-from quarterdeck.queues.adapters.celery.control import RemoteControl
-from quarterdeck.queues.adapters.celery.counting import read_counts
 from quarterdeck.queues.adapters.celery.feed import Feed
 from quarterdeck.queues.adapters.celery.index import Index
 from quarterdeck.queues.adapters.celery.listing import Listing
 from quarterdeck.queues.adapters.celery.names import base_of, queue_named, queue_of, ref_of
+from quarterdeck.queues.adapters.celery.on_rabbitmq import RabbitBroker
+from quarterdeck.queues.adapters.celery.on_rabbitmq.place import place_of
+from quarterdeck.queues.adapters.celery.on_redis import RedisBroker
 from quarterdeck.queues.adapters.celery.pausing import Pauses
 from quarterdeck.queues.adapters.celery.presence import Presence
 from quarterdeck.queues.adapters.celery.routes import Routes
@@ -48,7 +49,7 @@ CHECK_S = 30.0
 
 
 class CeleryEngine:
-    """Tasks of a Celery application on Redis."""
+    """Tasks of a Celery application."""
 
     kind = "celery"
     Options = settings.Options
@@ -64,17 +65,18 @@ class CeleryEngine:
         self._source = source
         self._options = options
         self._clock = clock
+        # The settings are looked at before anything is opened.
+        place = place_of(options, f"source {source}") if is_rabbitmq(options.url) else None
         self._access = access = Access(source, options)
-        self._broker, self._index = Broker(access), Index(access)
-        self._routes, presence = Routes(access), Presence()
-        control = RemoteControl(access)
-        self._pauses = Pauses(access, control, presence.workers)
-        self._feed = Feed(access, self._routes, presence, self._pauses.assert_for)
-        self._running = RunningTasks(
-            access, control, presence, self._broker, self._feed, self._index
-        )
-        self._listing = Listing(source, self._broker, self._index)
-        self._changes = Changes(access, self._broker, self._index, self._known)
+        broker: Broker = RabbitBroker(source, place, access) if place else RedisBroker(access)
+        self._broker = broker
+        self._index, presence = Index(access), Presence()
+        self._routes = Routes(broker, options.queues)
+        self._pauses = Pauses(access, broker.control, presence.workers)
+        self._feed = Feed(access, broker.wires, self._routes, presence, self._pauses.assert_for)
+        self._running = RunningTasks(access, broker, presence, self._feed, self._index)
+        self._listing = Listing(source, broker, self._index)
+        self._changes = Changes(access, broker, self._index, self._known)
         self._noted: set[str] = set()
         self._upkeep: asyncio.Task[None] | None = None
 
@@ -96,7 +98,7 @@ class CeleryEngine:
 
     def capabilities(self, queue: QueueRef) -> Capabilities:
         """See `QueueReader`."""
-        return ABILITIES
+        return self._broker.abilities
 
     async def list_jobs(
         self,
@@ -166,6 +168,7 @@ class CeleryEngine:
         if self._upkeep is not None:
             await tasks.end([self._upkeep])
         await self._feed.close()
+        await self._broker.close()
         await self._access.close()
 
     async def _look(self) -> Sequence[str]:
@@ -185,9 +188,10 @@ class CeleryEngine:
         return queue_of(queue)
 
     async def _counts(self, queues: Sequence[str]) -> dict[QueueRef, QueueStats]:
-        stats = await read_counts(self._access, queues, self._clock())
+        counted, now = await self._broker.counted(queues), self._clock()
         return {
-            ref_of(self._source, queue): each for queue, each in zip(queues, stats, strict=True)
+            ref_of(self._source, queue): each.stats(now)
+            for queue, each in zip(queues, counted, strict=True)
         }
 
     async def _keep_up(self) -> None:

@@ -1,4 +1,4 @@
-"""Listens to events and results, which Celery publishes on Redis, and keeps the index.
+"""Listens to events and results, which Celery publishes, and keeps the index.
 
 What is published while nobody listens is gone: after every gap the results that are kept are read
 once. `catch_up` waits until everything that was published before the call is in the index.
@@ -10,15 +10,14 @@ import logging
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any
 
 import msgspec
-from redis.exceptions import RedisError
 
 from quarterdeck.core import tasks
 from quarterdeck.core.errors import SourceUnavailable
 from quarterdeck.queues.adapters.celery import scripts
 from quarterdeck.queues.adapters.celery.access import Access
+from quarterdeck.queues.adapters.celery.broker import Heard, Kind, Wire
 from quarterdeck.queues.adapters.celery.notes import (
     Note,
     note_of_result,
@@ -26,7 +25,7 @@ from quarterdeck.queues.adapters.celery.notes import (
 )
 from quarterdeck.queues.adapters.celery.presence import Presence
 from quarterdeck.queues.adapters.celery.routes import Routes
-from quarterdeck.queues.adapters.celery.wire import read_body, read_json
+from quarterdeck.queues.adapters.celery.wire import read_json
 
 log = logging.getLogger("quarterdeck.queues")
 
@@ -44,26 +43,30 @@ class Feed:
     def __init__(
         self,
         access: Access,
+        wires: Sequence[Wire],
         routes: Routes,
         presence: Presence,
         on_worker: Callable[[str], Awaitable[None]],
     ) -> None:
         self._access = access
+        self._wires = wires
         self._routes = routes
         self._presence = presence
         self._on_worker = on_worker
         self._tasks: list[asyncio.Task[None]] = []
         self._waiting: dict[str, asyncio.Event] = {}
-        self._listening = [asyncio.Event() for _ in self._sources()]
+        self._listening = [asyncio.Event() for _ in wires]
         self._errands: set[asyncio.Task[None]] = set()
         self._is_reading = False
+        self._troubles: dict[Wire, SourceUnavailable] = {}
+        """Why a wire could not be opened when that was last tried."""
 
     def start(self) -> None:
         """Listen from now on, in the background; again after every failure."""
         if not self._tasks:
             self._tasks = [
-                asyncio.create_task(self._keep_listening(place, *source))
-                for place, source in enumerate(self._sources())
+                asyncio.create_task(self._keep_listening(wire, listening))
+                for wire, listening in zip(self._wires, self._listening, strict=True)
             ]
 
     async def catch_up(self) -> None:
@@ -73,46 +76,29 @@ class Feed:
             SourceUnavailable: it cannot be had in time.
         """
         self.start()
-        async with self._access.explained():
-            for client, _ in self._sources():
-                await client.ping()
+        for wire in self._wires:
+            await wire.ping()
         try:
             async with asyncio.timeout(CATCH_UP_S):
-                for place, (client, _) in enumerate(self._sources()):
-                    await self._listening[place].wait()
-                    await self._echo(place, client)
+                for wire, listening in zip(self._wires, self._listening, strict=True):
+                    await listening.wait()
+                    await self._echo(wire)
         except TimeoutError:
-            raise self._access.reading() if self._is_reading else self._access.silent() from None
+            if self._is_reading:
+                raise self._access.reading() from None
+            raise self._troubles.get(wire) or wire.silent() from None
 
     async def close(self) -> None:
         """Stop listening."""
         await tasks.end([*self._tasks, *self._errands])
 
-    def _sources(self) -> list[tuple[Any, Sequence[str]]]:
-        access, keys = self._access, self._access.keys
-        events = f"{keys.broker}/{access.database}.celeryev*"
-        results = keys.result_of("*")
-        if access.has_one_server:
-            return [(access.broker, [events, results, self._echo_channel(0)])]
-        # A worker stores a result before it sends the event: after both were waited for in this
-        # order, no task is known by its event alone.
-        return [
-            (access.broker, [events, self._echo_channel(0)]),
-            (access.results, [results, self._echo_channel(1)]),
-        ]
-
-    def _echo_channel(self, place: int, name: str = "*") -> str:
-        """Two databases of one server share their channels, so each listener has its own."""
-        return f"{self._access.keys.own}echo:{place}:{name}"
-
-    async def _echo(self, place: int, client: Any) -> None:
-        """Wait for a message of our own: Redis delivers to one listener in order."""
+    async def _echo(self, wire: Wire) -> None:
+        """Wait for a message of our own."""
         token = uuid.uuid4().hex
         heard = self._waiting[token] = asyncio.Event()
         try:
             while not heard.is_set():
-                async with self._access.explained():
-                    await client.publish(self._echo_channel(place, token), "")
+                await wire.echo(token)
                 # Again, for the listener may have lost its connection without knowing it yet.
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(ECHO_S):
@@ -120,61 +106,48 @@ class Feed:
         finally:
             del self._waiting[token]
 
-    async def _keep_listening(self, place: int, client: Any, patterns: Sequence[str]) -> None:
+    async def _keep_listening(self, wire: Wire, listening: asyncio.Event) -> None:
         while True:
             try:
-                await self._listen(place, client, patterns)
-            except (RedisError, OSError, TimeoutError, SourceUnavailable) as error:
+                await self._listen(wire, listening)
+            except SourceUnavailable as error:
+                self._troubles[wire] = error
                 log.info("events of Celery are not heard: %s", error)
             except Exception:
                 # Whatever somebody published: what is published next must be heard.
                 log.exception("an event of Celery could not be read")
             finally:
-                self._listening[place].clear()
+                listening.clear()
             await asyncio.sleep(RECONNECT_S)
 
-    async def _listen(self, place: int, client: Any, patterns: Sequence[str]) -> None:
-        async with self._access.listeners[place].pubsub() as pubsub:
-            await pubsub.psubscribe(*patterns)
+    async def _listen(self, wire: Wire, listening: asyncio.Event) -> None:
+        async with wire.open() as batches:
             # Listening first, reading what is kept second: nothing falls in between.
             await self._routes.discover()
-            if client is self._access.results:
+            if wire.brings_results:
                 self._is_reading = True
                 try:
                     await self._read_kept_results()
                 finally:
                     self._is_reading = False
-            self._listening[place].set()
+            self._troubles.pop(wire, None)
+            listening.set()
             while True:
-                message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=30)
-                batch = []
-                while message is not None:
-                    batch.append(message)
-                    message = None
-                    if len(batch) < BATCH:
-                        message = await pubsub.get_message(
-                            ignore_subscribe_messages=True, timeout=0
-                        )
-                if batch:
-                    await self._take(batch)
+                await self._take(await batches.next())
 
-    async def _take(self, messages: Sequence[dict[str, Any]]) -> None:
-        keys, notes, heard = self._access.keys, [], []
-        for message in messages:
-            channel = message["channel"].decode(errors="replace")
-            if channel.startswith(f"{keys.own}echo:"):
-                heard.append(channel.rpartition(":")[2])
-            elif channel.startswith(keys.result_of("")):
-                note = note_of_result(read_json(message["data"]))
+    async def _take(self, batch: Sequence[Heard]) -> None:
+        notes: list[Note] = []
+        for heard in batch:
+            if heard.kind is Kind.RESULT:
+                note = note_of_result(heard.content)
                 notes += [note] if note else []
-            else:
-                body = read_body(message["data"])
-                notes += notes_of_events(body)
-                self._greet(self._presence.hear(body))
+            elif heard.kind is Kind.EVENTS:
+                notes += notes_of_events(heard.content)
+                self._greet(self._presence.hear(heard.content))
         await self.record(notes)
-        for token in heard:
-            if token in self._waiting:
-                self._waiting[token].set()
+        for heard in batch:
+            if heard.kind is Kind.ECHO and heard.content in self._waiting:
+                self._waiting[heard.content].set()
 
     async def record(self, notes: Sequence[Note]) -> None:
         """Put what was told into the index."""

@@ -1,4 +1,4 @@
-"""What we have noted of tasks, read from the broker's Redis."""
+"""What we have noted of tasks, read from the Redis that holds it."""
 
 import ast
 from collections.abc import Mapping, Sequence
@@ -13,8 +13,6 @@ from quarterdeck.queues.adapters.celery.names import ref_of
 from quarterdeck.queues.adapters.celery.wire import Message, payload_of, text_or_none, time_of
 from quarterdeck.queues.model import Job, JobError, JobRef, JobState
 
-PHASES = ("active", "scheduled", "failed", "completed")
-"""The sorted sets of a queue; a task that waits in a list is in none."""
 STATES = {
     "waiting": JobState.WAITING,
     "scheduled": JobState.WAITING,
@@ -71,7 +69,7 @@ class Index:
         if not ids:
             return []
         async with self._access.explained():
-            pipeline = self._access.broker.pipeline(transaction=False)
+            pipeline = self._access.store.pipeline(transaction=False)
             for job_id in ids:
                 pipeline.hgetall(f"{self._own}job:{job_id}")
             answers = await pipeline.execute()
@@ -83,7 +81,7 @@ class Index:
     async def sizes(self, queue: str, phases: Sequence[str]) -> list[int]:
         """How many tasks of a queue are in these phases."""
         async with self._access.explained():
-            pipeline = self._access.broker.pipeline(transaction=False)
+            pipeline = self._access.store.pipeline(transaction=False)
             for phase in phases:
                 pipeline.zcard(self._key(queue, phase))
             return list(await pipeline.execute())
@@ -93,7 +91,7 @@ class Index:
         if count <= 0:
             return []
         async with self._access.explained():
-            pipeline = self._access.broker.pipeline(transaction=False)
+            pipeline = self._access.store.pipeline(transaction=False)
             for phase in phases:
                 pipeline.zrange(
                     self._key(queue, phase), 0, start + count - 1, desc=True, withscores=True
@@ -108,9 +106,7 @@ class Index:
     async def queues(self) -> list[str]:
         """Every queue that a task was noted of."""
         async with self._access.explained():
-            return [
-                _text(each) for each in await self._access.broker.smembers(f"{self._own}queues")
-            ]
+            return [_text(each) for each in await self._access.store.smembers(f"{self._own}queues")]
 
     def _key(self, queue: str, phase: str) -> str:
         return f"{self._own}{phase}:{queue}"
@@ -152,7 +148,10 @@ def _payload(record: Record, message: Message | None) -> tuple[Any, str | None]:
     if args is None and kwargs is None:
         return None, "The arguments are not known: no event or result told them."
     try:
-        # Events show arguments as Python writes them, up to 1024 characters.
+        # Events show arguments as Python writes them, up to 1024 characters. But their backslashes
+        # may be of the text itself: then it cannot be read back.
+        if "\\" in f"{args}{kwargs}":
+            raise ValueError("ambiguous")
         return payload_of(
             list(ast.literal_eval(args or "()")), ast.literal_eval(kwargs or "{}")
         ), None
@@ -166,6 +165,8 @@ def _error(fields: Mapping[str, str]) -> JobError | None:
 
 
 def _native(record: Record, phase: str) -> str:
+    if phase == "failed" and "doubt" in record.fields:
+        return "RETRY NOT CONFIRMED"
     if phase == "active":
         started, done = record.time("started_at"), record.time("done_at")
         return "STARTED" if started and (done is None or started > done) else "RECEIVED"

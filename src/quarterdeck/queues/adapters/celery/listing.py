@@ -24,7 +24,7 @@ _PHASES = {
 
 
 class Listing:
-    """Reads lists and index as one."""
+    """Reads broker and index as one."""
 
     def __init__(self, source: str, broker: Broker, index: Index) -> None:
         self._source = source
@@ -34,10 +34,11 @@ class Listing:
     async def page(self, queue: str, state: JobState | None, limit: int, offset: int) -> Page[Job]:
         """One page: what waits in the lists first, then all others, the newest first."""
         waiting, total = await self._sizes(queue, state)
+        kind = await self._kind(queue, state)
         if offset >= total:
-            return Page([], total)
+            return Page([], total, kind)
         jobs = await self._slice(queue, state, (offset, limit), waiting)
-        return Page(jobs, total)
+        return Page(jobs, total, kind)
 
     async def search(
         self, queue: str, state: JobState | None, window: tuple[int, int], text: JobFilter
@@ -51,7 +52,7 @@ class Listing:
                 message = job.error.message if job.error else None
                 if text.accepts(job.payload, message):
                     matches.append(job)
-        kind = TotalKind.CAPPED if total > CANDIDATES else TotalKind.EXACT
+        kind = TotalKind.CAPPED if total > CANDIDATES else await self._kind(queue, state)
         return Page(matches[offset : offset + limit], len(matches), kind)
 
     async def find(self, job_id: str, queues: Iterable[str]) -> Job | None:
@@ -86,7 +87,21 @@ class Listing:
         """How many wait in lists, and how many there are in all."""
         in_lists = state in {None, JobState.WAITING}
         waiting = await self._broker.count(queue) if in_lists else 0
-        return waiting, waiting + sum(await self._index.sizes(queue, _PHASES[state]))
+        return waiting, waiting + sum(await self._index.sizes(queue, self._phases(state)))
+
+    def _phases(self, state: JobState | None) -> Sequence[str]:
+        """What the index tells of a state."""
+        if self._broker.is_readable or state not in {None, JobState.WAITING}:
+            return _PHASES[state]
+        return ("waiting", *_PHASES[state])
+
+    async def _kind(self, queue: str, state: JobState | None) -> TotalKind:
+        """Where messages cannot be looked at, some may be there of which nobody told."""
+        if self._broker.is_readable or state not in {None, JobState.WAITING}:
+            return TotalKind.EXACT
+        (counted,) = await self._broker.counted([queue])
+        is_known = counted.messages is not None and counted.messages <= counted.listed
+        return TotalKind.EXACT if is_known else TotalKind.CAPPED
 
     async def _slice(
         self, queue: str, state: JobState | None, window: tuple[int, int], waiting: int
@@ -101,7 +116,7 @@ class Listing:
             for record, message in zip(records, messages, strict=True)
         ]
         left = count - len(messages)
-        ids = await self._index.ids(queue, _PHASES[state], max(0, start - waiting), left)
+        ids = await self._index.ids(queue, self._phases(state), max(0, start - waiting), left)
         jobs += [job_of(record, self._source) for record in await self._index.records(ids)]
         return [job for job in jobs if job is not None]
 

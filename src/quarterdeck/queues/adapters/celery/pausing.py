@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from quarterdeck.queues.adapters.celery.access import Access
-from quarterdeck.queues.adapters.celery.control import PATIENCE_S, RemoteControl
+from quarterdeck.queues.adapters.celery.broker import PATIENCE_S, Control
 
 SETTLE_S = 1.1
 """A worker's BRPOP that is under way when it stops consuming ends within a second. What it pops
@@ -27,9 +27,7 @@ AGAIN_S = 0.1
 class Pauses:
     """The paused queues of one source. `present`: the workers that are there, as far as known."""
 
-    def __init__(
-        self, access: Access, control: RemoteControl, present: Callable[[], set[str]]
-    ) -> None:
+    def __init__(self, access: Access, control: Control, present: Callable[[], set[str]]) -> None:
         self._access = access
         self._control = control
         self._present = present
@@ -41,7 +39,7 @@ class Pauses:
         """Whether it was not paused before, and the workers that may still consume it."""
         async with self._changing:
             async with self._access.explained():
-                is_new = await self._access.broker.hsetnx(self._paused_key, queue, now.isoformat())
+                is_new = await self._access.store.hsetnx(self._paused_key, queue, now.isoformat())
             end = time.monotonic() + PERSIST_S
             asked, left = await self._stop(queue, None)
             while asked and time.monotonic() < end:
@@ -54,7 +52,7 @@ class Pauses:
         """Ask the workers that were stopped to consume again; whether it was paused."""
         async with self._changing:
             async with self._access.explained():
-                was_paused = await self._access.broker.hdel(self._paused_key, queue)
+                was_paused = await self._access.store.hdel(self._paused_key, queue)
             await self._start_again({queue})
             return bool(was_paused)
 
@@ -115,22 +113,22 @@ class Pauses:
             if workers:
                 fields = [_field(queue, worker) for worker in workers]
                 async with self._access.explained():
-                    await self._access.broker.hdel(self._stopped_key, *fields)
+                    await self._access.store.hdel(self._stopped_key, *fields)
 
     async def _remember(self, queue: str, workers: Sequence[str]) -> None:
         fields = {_field(queue, worker): "" for worker in workers}
         async with self._access.explained():
-            await self._access.broker.hset(self._stopped_key, mapping=fields)
+            await self._access.store.hset(self._stopped_key, mapping=fields)
 
     async def _paused(self) -> list[str]:
         async with self._access.explained():
-            names = await self._access.broker.hkeys(self._paused_key)
+            names = await self._access.store.hkeys(self._paused_key)
         return [name.decode(errors="replace") for name in names]
 
     async def _stopped(self) -> list[tuple[str, str]]:
         """Pairs of queue and worker."""
         async with self._access.explained():
-            fields = await self._access.broker.hkeys(self._stopped_key)
+            fields = await self._access.store.hkeys(self._stopped_key)
         return [tuple(msgspec.json.decode(field)) for field in fields]
 
 

@@ -8,29 +8,26 @@ import re
 import time
 from collections.abc import Iterable
 
-from quarterdeck.queues.adapters.celery.access import Access
-from quarterdeck.queues.adapters.celery.names import NO_QUEUES, SEPARATOR
+from quarterdeck.queues.adapters.celery.broker import Broker
 
 
 class Routes:
     """The bindings of one source, as they were when last searched for."""
 
-    def __init__(self, access: Access) -> None:
-        self._access = access
+    def __init__(self, broker: Broker, queues: Iterable[str]) -> None:
+        self._broker = broker
         self._by_key: dict[str, set[str]] = {}
-        self.queues: set[str] = set(access.options.queues)
+        self.queues: set[str] = set(queues)
         """All that were ever seen, and those of the settings."""
         self.discovered_at = 0.0
         """By the monotonic clock."""
 
     async def discover(self) -> None:
-        """Read all bindings. O(keys of the database), in steps of a thousand."""
-        prefix = self._access.keys.binding("")
-        pattern = "".join(f"\\{char}" if char in "*?[]\\" else char for char in prefix) + "*"
-        async with self._access.explained():
-            async for key in self._access.broker.scan_iter(pattern, count=1000, _type="SET"):
-                if key.decode(errors="replace").removeprefix(prefix) not in NO_QUEUES:
-                    self._add(await self._access.broker.smembers(key))
+        """Read all bindings."""
+        for key, queue in await self._broker.bindings():
+            if queue:
+                self._by_key.setdefault(key, set()).add(queue)
+                self.queues.add(queue)
         self.discovered_at = time.monotonic()
 
     def queue_of(self, key: str) -> str | None:
@@ -46,14 +43,6 @@ class Routes:
         if key in exact or not exact:
             return key
         return next(iter(exact)) if len(exact) == 1 else None
-
-    def _add(self, members: Iterable[bytes]) -> None:
-        for member in members:
-            key, _, rest = member.decode(errors="replace").partition(SEPARATOR)
-            queue = rest.rpartition(SEPARATOR)[2]
-            if queue:
-                self._by_key.setdefault(key, set()).add(queue)
-                self.queues.add(queue)
 
 
 def _is_pattern(bound: str) -> bool:

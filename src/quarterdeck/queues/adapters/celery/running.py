@@ -6,7 +6,6 @@ from typing import Any
 from quarterdeck.queues.adapters.celery import scripts
 from quarterdeck.queues.adapters.celery.access import Access
 from quarterdeck.queues.adapters.celery.broker import Broker, Delivery
-from quarterdeck.queues.adapters.celery.control import RemoteControl
 from quarterdeck.queues.adapters.celery.feed import Feed
 from quarterdeck.queues.adapters.celery.index import Index, Record
 from quarterdeck.queues.adapters.celery.notes import Note
@@ -25,24 +24,24 @@ class RunningTasks:
     def __init__(
         self,
         access: Access,
-        control: RemoteControl,
-        presence: Presence,
         broker: Broker,
+        presence: Presence,
         feed: Feed,
         index: Index,
     ) -> None:
         self._access = access
-        self._control = control
-        self._presence = presence
         self._broker = broker
+        self._presence = presence
         self._feed = feed
         self._index = index
+        self._empty_since: dict[str, float] = {}
+        """Queues that every check since then found empty."""
 
     async def check(self, now: float) -> None:
         """Note what was not known; forget what is gone."""
         # Before workers are asked: what they fetch from now on is none of the dead ones'.
         deliveries = await self._broker.unacknowledged(LOOKED_AT)
-        replies = {method: await self._control.ask(method) for method in KINDS}
+        replies = {method: await self._broker.control.ask(method) for method in KINDS}
         told = [each for method, reply in replies.items() for each in _told(method, reply, now)]
         running = {note["id"] for note in told}
         await self._feed.record(told)
@@ -52,6 +51,28 @@ class RunningTasks:
             await self._feed.record([_orphan(each, now - GRACE_S) for each in orphans])
         held = {each.message.id for each in deliveries}
         await self._forget_lost(running | held, silent, now - GRACE_S)
+        await self._access.run(scripts.DOUBT, [], f"{now - GRACE_S:.6f}")
+        if not self._broker.is_readable and not silent:
+            await self._forget_purged(now)
+
+    async def _forget_purged(self, now: float) -> None:
+        """What waited in a queue before it was empty has been fetched, purged, or has expired.
+
+        Had it been fetched, its worker or its result would have told by the next checks.
+        """
+        queues = await self._index.queues()
+        for queue, counted in zip(queues, await self._broker.counted(queues), strict=True):
+            if counted.messages != 0:
+                self._empty_since.pop(queue, None)
+                continue
+            empty_since = self._empty_since.setdefault(queue, now)
+            if not counted.listed or now - empty_since < GRACE_S:
+                continue
+            ids = await self._index.ids(queue, ["waiting"], 0, LOOKED_AT)
+            for record in await self._index.records(ids):
+                if _has_waited_since(record, empty_since):
+                    seen = record.phase, record.fields.get("active_at", "")
+                    await self._access.run(scripts.LOSE, [], record.id, *seen)
 
     async def _forget_lost(self, known: set[str], silent: set[str], before: float) -> None:
         """A worker that dies takes its tasks along, unless they are acknowledged late."""
@@ -67,6 +88,13 @@ class RunningTasks:
 def _is_older(record: Record, before: float) -> bool:
     active_at = record.time("active_at")
     return active_at is not None and active_at.timestamp() < before
+
+
+def _has_waited_since(record: Record, before: float) -> bool:
+    """Whether it waits since then, and not for a time of its own (with delayed delivery)."""
+    waiting_at, eta = record.time("waiting_at"), record.time("eta")
+    is_due = eta is None or eta.timestamp() < before
+    return is_due and waiting_at is not None and waiting_at.timestamp() < before
 
 
 def _orphan(delivery: Delivery, at: float) -> Note:

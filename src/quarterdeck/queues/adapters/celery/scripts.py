@@ -1,11 +1,11 @@
-"""Lua: each script is one atomic step in the broker's Redis, where our index lies, too.
+"""Lua: each script is one atomic step in the Redis where our index lies.
 
 KEYS[1] is what our keys begin with. Times are texts, for Lua's numbers lose their microseconds.
 """
 
 _COMMON = """
 local own = KEYS[1]
-local PHASES = {'active', 'scheduled', 'failed', 'completed'}
+local PHASES = {'waiting', 'active', 'scheduled', 'failed', 'completed'}
 local function key_of(id) return own .. 'job:' .. id end
 local function remove(id, queue)
   for _, phase in ipairs(PHASES) do redis.call('ZREM', own .. phase .. ':' .. queue, id) end
@@ -13,7 +13,7 @@ end
 local function place(id, queue, phase, created)
   remove(id, queue)
   redis.call('SADD', own .. 'queues', queue)
-  if phase ~= 'waiting' then redis.call('ZADD', own .. phase .. ':' .. queue, created, id) end
+  redis.call('ZADD', own .. phase .. ':' .. queue, created, id)
 end
 -- Failed tasks are bounded by themselves: what comes after them must not push them out.
 local function remember(id, phase, now)
@@ -86,6 +86,7 @@ for _, note in ipairs(cjson.decode(ARGV[1])) do
       if later(at, done_at) and (note.is_result or ours) then
         target = kind
         redis.call('HSET', key, 'done_at', at)
+        redis.call('HDEL', key, 'doubt')
         if queue then count(queue, kind, at) end
       elseif note.is_result and phase == kind and later(at, active_at) then
         -- Its event came first, which told less.
@@ -124,13 +125,69 @@ RETRY = (
     _COMMON
     + """
 -- KEYS[2]: the list. ARGV: id, the done_at that was seen, message, now. Gives 1 when it was so.
-local h = redis.call('HMGET', key_of(ARGV[1]), 'phase', 'queue', 'done_at')
+local h = redis.call('HMGET', key_of(ARGV[1]), 'phase', 'queue', 'done_at', 'sent_at')
 if h[1] ~= 'failed' or h[3] ~= ARGV[2] then return 0 end
 redis.call('LPUSH', KEYS[2], ARGV[3])
-place(ARGV[1], h[2], 'waiting', 0)
+place(ARGV[1], h[2], 'waiting', h[4] or ARGV[4])
 remember(ARGV[1], 'waiting', ARGV[4])
 redis.call('HSET', key_of(ARGV[1]), 'phase', 'waiting', 'retries', 0, 'waiting_at', ARGV[4])
 return 1
+"""
+)
+
+CLAIM = (
+    _COMMON
+    + """
+-- ARGV: id, the done_at that was seen, now. Gives 1 when it was so: nobody else sends it.
+local h = redis.call('HMGET', key_of(ARGV[1]), 'phase', 'queue', 'done_at', 'sent_at')
+if h[1] ~= 'failed' or h[3] ~= ARGV[2] then return 0 end
+place(ARGV[1], h[2], 'waiting', h[4] or ARGV[3])
+remember(ARGV[1], 'waiting', ARGV[3])
+redis.call('HSET', key_of(ARGV[1]), 'phase', 'waiting', 'waiting_at', ARGV[3], 'claim', ARGV[3])
+redis.call('HDEL', key_of(ARGV[1]), 'doubt')
+redis.call('ZADD', own .. 'claims', ARGV[3], ARGV[1])
+return 1
+"""
+)
+
+_RETURN = """
+local function give_back(id, h)
+  redis.call('HSET', key_of(id), 'phase', 'failed')
+  place(id, h[2], 'failed', h[4] or h[3])
+  remember(id, 'failed', h[3])
+end
+"""
+
+SETTLE = (
+    _COMMON
+    + _RETURN
+    + """
+-- ARGV: id, the claim, what came of it: sent or failed. A worker may have begun it already.
+local h = redis.call('HMGET', key_of(ARGV[1]), 'phase', 'queue', 'claim', 'sent_at')
+if h[3] ~= ARGV[2] then return end
+redis.call('HDEL', key_of(ARGV[1]), 'claim')
+redis.call('ZREM', own .. 'claims', ARGV[1])
+if h[1] ~= 'waiting' then return end
+if ARGV[3] == 'sent' then redis.call('HSET', key_of(ARGV[1]), 'retries', 0)
+else give_back(ARGV[1], h) end
+"""
+)
+
+DOUBT = (
+    _COMMON
+    + _RETURN
+    + """
+-- ARGV: claims from before this time have come to nothing, or nobody knows to what.
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', own .. 'claims', '-inf', ARGV[1],
+                               'LIMIT', 0, 1000)) do
+  local h = redis.call('HMGET', key_of(id), 'phase', 'queue', 'claim', 'sent_at')
+  redis.call('ZREM', own .. 'claims', id)
+  redis.call('HDEL', key_of(id), 'claim')
+  if h[1] == 'waiting' and h[3] then
+    give_back(id, h)
+    redis.call('HSET', key_of(id), 'doubt', 1)
+  end
+end
 """
 )
 
@@ -148,10 +205,10 @@ return 1
 LOSE = (
     _COMMON
     + """
--- ARGV: id, the phase and active_at that were seen. Should it live after all, its next event
--- brings it back.
+-- ARGV: id, the phase and active_at (or nothing) that were seen. Should it live after all, its
+-- next event brings it back.
 local h = redis.call('HMGET', key_of(ARGV[1]), 'phase', 'queue', 'active_at')
-if h[1] == ARGV[2] and h[3] == ARGV[3] then forget(ARGV[1], h[2]) end
+if h[1] == ARGV[2] and (h[3] or '') == ARGV[3] then forget(ARGV[1], h[2]) end
 """
 )
 
@@ -184,17 +241,21 @@ COUNT = """
 -- KEYS: what our keys begin with, the queue's lists. ARGV: queue.
 local own, queue = KEYS[1], ARGV[1]
 local waiting, oldest = 0, false
-for i = 2, #KEYS do
-  waiting = waiting + redis.call('LLEN', KEYS[i])
-  local last = redis.call('LINDEX', KEYS[i], -1)
-  local id = last and string.match(last, '"id": ?"([^"]+)"')
+local function look(id)
   local since = id and redis.call('HGET', own .. 'job:' .. id, 'waiting_at')
   if since and (not oldest or tonumber(since) < tonumber(oldest)) then oldest = since end
 end
+for i = 2, #KEYS do
+  waiting = waiting + redis.call('LLEN', KEYS[i])
+  local last = redis.call('LINDEX', KEYS[i], -1)
+  look(last and string.match(last, '"id": ?"([^"]+)"'))
+end
+-- Without lists, those that we were told of.
+if #KEYS == 1 then look(redis.call('ZRANGE', own .. 'waiting:' .. queue, 0, 0)[1]) end
 local n = {}
-for i, phase in ipairs({'active', 'scheduled', 'failed', 'completed'}) do
+for i, phase in ipairs({'waiting', 'active', 'scheduled', 'failed', 'completed'}) do
   n[i] = redis.call('ZCARD', own .. phase .. ':' .. queue)
 end
-return {waiting, oldest, n[1], n[2], n[3], n[4],
-  redis.call('HEXISTS', own .. 'paused', queue), redis.call('HGETALL', own .. 'minutes:' .. queue)}
+return {waiting, oldest, n, redis.call('HEXISTS', own .. 'paused', queue),
+  redis.call('HGETALL', own .. 'minutes:' .. queue)}
 """

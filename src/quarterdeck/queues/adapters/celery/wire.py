@@ -1,4 +1,4 @@
-"""Messages as Celery 5 and Kombu write them to Redis. Nothing but JSON is ever decoded.
+"""Messages as Celery 5 and Kombu write them. Nothing but JSON is ever decoded.
 
 Format: https://docs.celeryq.dev/en/stable/internals/protocol.html
 """
@@ -65,6 +65,14 @@ def read_body(raw: bytes) -> Any:
         return None
 
 
+def read_value(raw: bytes) -> Any:
+    """Any JSON; None: it is none."""
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
 def read_json(raw: bytes | str) -> dict[str, Any]:
     """A JSON object; empty: it is none."""
     return _object(raw)
@@ -77,37 +85,63 @@ def payload_of(args: Any, kwargs: Any) -> Any:
     return {"args": args, **kwargs} if isinstance(kwargs, dict) else {"args": args}
 
 
-def task_message(job_id: str, name: str, arguments: Mapping[str, Any], queue: str) -> bytes:
-    """A task as a producer sends it (task protocol 2), first of its tries."""
-    args, kwargs = arguments.get("args") or [], arguments.get("kwargs") or {}
-    links = dict.fromkeys(("callbacks", "errbacks", "chain", "chord"))
-    headers: dict[str, Any] = {
-        "lang": "py", "task": name, "id": job_id, "root_id": job_id, "parent_id": None,
-        "group": None, "group_index": None, "shadow": None, "eta": None, "expires": None,
-        "retries": 0, "timelimit": [None, None], "origin": "quarterdeck", "ignore_result": False,
-        "argsrepr": repr(tuple(args))[:1024], "kwargsrepr": repr(kwargs)[:1024],
-        "replaced_task_nesting": 0, "stamped_headers": None, "stamps": {},
-    }  # fmt: skip
+@dataclass(frozen=True, slots=True)
+class Task:
+    """All that is needed to send a task: again, and as the first of its tries."""
+
+    id: str
+    name: str
+    arguments: Mapping[str, Any]
+    queue: str
+
+    @property
+    def headers(self) -> dict[str, Any]:
+        """Those of task protocol 2."""
+        args, kwargs = self._arguments
+        return {
+            "lang": "py", "task": self.name, "id": self.id, "root_id": self.id, "parent_id": None,
+            "group": None, "group_index": None, "shadow": None, "eta": None, "expires": None,
+            "retries": 0, "timelimit": [None, None], "origin": "quarterdeck",
+            "ignore_result": False, "argsrepr": repr(tuple(args))[:1024],
+            "kwargsrepr": repr(kwargs)[:1024], "replaced_task_nesting": 0,
+            "stamped_headers": None, "stamps": {},
+        }  # fmt: skip
+
+    @property
+    def body(self) -> list[Any]:
+        """Its arguments, and no links to other tasks."""
+        return [*self._arguments, dict.fromkeys(("callbacks", "errbacks", "chain", "chord"))]
+
+    @property
+    def _arguments(self) -> tuple[list[Any], dict[str, Any]]:
+        return self.arguments.get("args") or [], self.arguments.get("kwargs") or {}
+
+
+def task_message(task: Task) -> bytes:
+    """A task as a producer sends it to Redis."""
     properties = {
-        "correlation_id": job_id, "reply_to": "",
-        "delivery_info": {"exchange": "", "routing_key": queue},
+        "correlation_id": task.id, "reply_to": "",
+        "delivery_info": {"exchange": "", "routing_key": task.queue},
     }  # fmt: skip
-    return _envelope([args, kwargs, links], headers, properties)
+    return _envelope(task.body, task.headers, properties)
 
 
-def control_message(
+def command(
     method: str,
     arguments: Mapping[str, Any],
     destination: Sequence[str] | None,
     ticket: str,
-    expires_at: float,
-) -> bytes:
-    """A command to workers; `ticket` is also where their replies are routed."""
-    body = {
+    reply_to: Mapping[str, str],
+) -> dict[str, Any]:
+    """A command to workers: `ticket` comes back with their replies, which go to `reply_to`."""
+    return {
         "method": method, "arguments": arguments, "destination": destination, "pattern": None,
-        "matcher": None, "ticket": ticket,
-        "reply_to": {"exchange": "reply.celery.pidbox", "routing_key": ticket},
+        "matcher": None, "ticket": ticket, "reply_to": reply_to,
     }  # fmt: skip
+
+
+def control_message(body: Mapping[str, Any], expires_at: float) -> bytes:
+    """A command as it is published on Redis."""
     delivery = {"delivery_info": {"exchange": "celery.pidbox", "routing_key": ""}}
     return _envelope(body, {"clock": 1, "expires": expires_at}, delivery)
 

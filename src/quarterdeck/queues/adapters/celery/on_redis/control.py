@@ -1,4 +1,4 @@
-"""Remote control of workers: broadcasts, and what they reply."""
+"""Remote control over channels, with replies in a list."""
 
 import time
 import uuid
@@ -6,15 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from quarterdeck.queues.adapters.celery.access import Access
+from quarterdeck.queues.adapters.celery.broker import PATIENCE_S
 from quarterdeck.queues.adapters.celery.names import SEPARATOR
-from quarterdeck.queues.adapters.celery.wire import control_message, read_body
+from quarterdeck.queues.adapters.celery.wire import command, control_message, read_body
 
-PATIENCE_S = 2.0
-"""Who has not replied by then is too busy to, or has died without the server knowing."""
 REPLIES = "reply.celery.pidbox"
 
 
-class RemoteControl:
+class RedisControl:
     """Asks all workers, or some, and collects their replies."""
 
     def __init__(self, access: Access) -> None:
@@ -27,22 +26,17 @@ class RemoteControl:
         workers: Sequence[str] | None = None,
         patience_s: float = PATIENCE_S,
     ) -> dict[str, Any]:
-        """Each worker's reply, by its name. Redis tells how many listen, so none is waited for
-        in vain: not even a moment when there are none.
-
-        Raises:
-            SourceUnavailable: the broker cannot be had.
-        """
+        """See `Control`. Redis tells how many listen to the channel."""
         if workers is not None and not workers:
             return {}
-        broker, keys = self._access.broker, self._access.keys
+        broker, keys = self._access.store, self._access.keys
         ticket = str(uuid.uuid4())
         queue = f"{ticket}.{REPLIES}"
         binding = SEPARATOR.join([ticket, "", queue])
         tables = [keys.binding(REPLIES), f"{keys.broker}_kombu.binding_permanent.{REPLIES}"]
-        message = control_message(
-            method, arguments or {}, workers, ticket, time.time() + patience_s
-        )
+        reply_to = {"exchange": REPLIES, "routing_key": ticket}
+        body = command(method, arguments or {}, workers, ticket, reply_to)
+        message = control_message(body, time.time() + patience_s)
         channel = f"{keys.broker}/{self._access.database}.celery.pidbox"
         async with self._access.explained():
             try:
@@ -64,7 +58,7 @@ class RemoteControl:
         replies: dict[str, Any] = {}
         end = time.monotonic() + patience_s
         while len(replies) < expected and (left := end - time.monotonic()) > 0:
-            popped = await self._access.broker.brpop([key], timeout=left)
+            popped = await self._access.store.brpop([key], timeout=left)
             body = read_body(popped[1]) if popped else None
             if isinstance(body, dict):
                 replies.update(body)
