@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from ssl import SSLContext
 from typing import Any
 
 from celery import Celery
@@ -99,8 +100,8 @@ class Passage:
 
 
 @asynccontextmanager
-async def passage(to: int) -> AsyncIterator[Passage]:
-    """A way to this port on loopback."""
+async def passage(to: int, tls: SSLContext | None = None) -> AsyncIterator[Passage]:
+    """A way to this port on loopback, through TLS if there is a context for it."""
     way = Passage()
 
     async def pump(
@@ -124,7 +125,7 @@ async def passage(to: int) -> AsyncIterator[Passage]:
         # Not a coroutine: asyncio complains of its own tasks when they are cancelled.
         tasks.add(asyncio.create_task(forward(reader, writer)))
 
-    server = await asyncio.start_server(welcome, "127.0.0.1", 0)
+    server = await asyncio.start_server(welcome, "127.0.0.1", 0, ssl=tls)
     way.port = server.sockets[0].getsockname()[1]
     try:
         yield way

@@ -123,3 +123,16 @@ async def test_nothing_moves_for_who_asks_for_stillness(console: Console) -> Non
     assert await console.page.evaluate(moving) == 0
     await console.page.emulate_media(reduced_motion="no-preference")
     assert await console.page.evaluate(moving) == 1
+
+
+async def test_address_is_looked_up_now(console: Console) -> None:
+    def checked_at() -> str:
+        ips = console.api("/infrastructure/ip-reputation")["ips"]
+        found = next(each for each in ips if each["ip_address"] == "203.0.113.13")
+        return str(found["checked_at"] or "")
+
+    before = checked_at()
+    await console.go(f"{INFRASTRUCTURE}/ips/203.0.113.13")
+    await console.page.get_by_role("button", name="Check now").press("Enter")
+    await expect(console.page.get_by_text("203.0.113.13 was looked up anew.")).to_be_visible()
+    assert checked_at() > before

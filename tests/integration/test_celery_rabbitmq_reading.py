@@ -1,12 +1,14 @@
 """What is shown of Celery on RabbitMQ is what is there, and looking changes nothing."""
 
 import asyncio
+import ssl
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from kombu.entity import Exchange, Queue
 
 import servers
@@ -195,6 +197,31 @@ async def test_who_may_not_is_told_at_which_door_and_what_to_do(world: RabbitWor
         assert caught.value.source == SOURCE
         assert "wrong" not in str(caught.value)
         await engine.close()
+
+
+async def test_tls_is_checked_against_the_authority_of_the_settings(
+    world: RabbitWorld, tmp_path: Path
+) -> None:
+    authority, context = trustme.CA(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    await world.send()
+    async with (
+        passage(world.rabbit.port, context) as broker,
+        passage(world.rabbit.management_port, context) as management,
+    ):
+        secret = {
+            "url": world.through(broker).replace("amqp:", "amqps:"),
+            "management_url": f"https://127.0.0.1:{management.port}",
+        }
+        async with world.another_engine(**secret, ca_file=str(tmp_path / "ca.pem")) as engine:
+            (stats,) = (await engine.snapshot()).values()
+            assert stats.waiting == 1
+        for option, url in secret.items():
+            engine = world.open_engine(**{option: url})
+            with pytest.raises(SourceUnavailable, match="certificate"):
+                await engine.snapshot()
+            await engine.close()
 
 
 async def test_a_user_needs_no_more_than_is_documented(world: RabbitWorld) -> None:

@@ -35,7 +35,7 @@ async def test_change_that_was_done_is_answered_although_its_row_stays_open() ->
 
     principal = Principal("token:x", "x", Role.OPS, "token")
     scope = {
-        "type": "http", "method": "POST", "headers": [], "path_params": {},
+        "type": "http", "method": "POST", "headers": [], "path_params": {}, "query_string": b"",
         "route_handler": SimpleNamespace(opt={"action": "queue.pause"}),
         KEY: RequestContext("req_1", "127.0.0.1", principal),
     }  # fmt: skip

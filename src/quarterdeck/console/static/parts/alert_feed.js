@@ -17,6 +17,11 @@ export function AlertFeed({ query, may }) {
   const severity = query.get("severity") ?? "";
   const state = query.get("state") ?? "";
   const answer = useAnswer(ALERTS, { hours, severity }, { everyMs: 30000 });
+  const silences = useAnswer(["infrastructure", "silences"], { active: true }, { everyMs: 30000 });
+  const reload = () => {
+    answer.reload();
+    silences.reload();
+  };
   useAlertStream(answer.reload);
   return html`<div class="row">
       <${Choice} name="hours" label="Time" value=${String(hours)} options=${[["24", "last 24 hours"], ["1", "last hour"], ["72", "last 3 days"], ["168", "last 7 days"]]} first="24" />
@@ -28,12 +33,12 @@ export function AlertFeed({ query, may }) {
         const shown = alerts.filter((each) => fits(each, state));
         return shown.length
           ? html`<div class="card">${shown.map(
-              (each) => html`<${AlertLine} key=${each.id} alert=${each} may=${may} reload=${answer.reload} />`,
+              (each) => html`<${AlertLine} key=${each.id} alert=${each} may=${may} reload=${reload} />`,
             )}</div>`
           : html`<div class="card"><${Empty} title="No alerts">Nothing of this kind in the chosen time.</${Empty}></div>`;
       }}
     </${Shown}>
-    <${Silences} may=${may} />`;
+    <${Silences} answer=${silences} may=${may} reload=${reload} />`;
 }
 
 const fits = (alert, state) =>
@@ -169,13 +174,12 @@ function Silencing({ alert, onClose, onDone }) {
     </select></${Asked}>`;
 }
 
-function Silences({ may }) {
-  const answer = useAnswer(["infrastructure", "silences"], { active: true }, { everyMs: 30000 });
+function Silences({ answer, may, reload }) {
   if (!answer.data?.silences.length) return null;
   const end = async (silence) => {
     await remove(["infrastructure", "silences", silence.id]);
     tell("The silence is over: what still fires is told.");
-    answer.reload();
+    reload();
   };
   return html`<h2 class="section">Silences</h2>
     <div class="card scroll" tabindex="0" role="region" aria-label="Silences"><table>
