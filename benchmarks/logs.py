@@ -330,6 +330,14 @@ def run(directory: Path, lines: int) -> Iterator[Table]:
     crowd = Table("measure", "value", "target", title="Crowds and exports")
     crowd.add_row("50 clients, searches/s", f"{rate:.1f}", ">= 15")
     crowd.add_row("50 clients, p50 / p99", f"{median:.1f} s / {p99:.1f} s", "p99 < 4 s")
+    wait_until_idle(pid)
+    export_s, extra, out = export_all(client, pid)
+    to_file = bare("export", directory / "bare", directory / "bare.ndjson")
+    to_nothing = bare("export", directory / "bare", Path(os.devnull))
+    crowd.add_row("export, seconds and bytes", f"{export_s:.1f} s, {out:,} B", "")
+    crowd.add_row("export, ours / engine into a file", f"{export_s / to_file:.2f}x", "<= 1.3x")
+    crowd.add_row("export, ours / engine into /dev/null", f"{export_s / to_nothing:.2f}x", "")
+    crowd.add_row("export, more memory", f"{extra:,.0f} MB", "< 250 MB")
     # Before the set is sent again: of ten million lines a search takes twice as long.
     alone, _, _ = Crowd(port, viewer, kinds).run(4, CROWD_S / 2)
     both = Crowd(port, viewer, kinds)
@@ -338,17 +346,13 @@ def run(directory: Path, lines: int) -> Iterator[Table]:
         crowded, _, _ = both.run(4, min(CROWD_S, seconds))
         _, loaded_s = sent.result()
     crowd.add_row("4 clients alone, searches/s", f"{alone:.1f}", "")
-    crowd.add_row("4 clients during ingest", f"{crowded / alone:.0%}", ">= 70%")
+    during = f"{crowded:.1f}, {crowded / alone:.0%}"
+    crowd.add_row("4 clients during ingest, searches/s", during, ">= 10.5 (70% of 15)")
     crowd.add_row("ingest during searches", f"{seconds / loaded_s:.0%}", ">= 60%")
-    wait_until_idle(pid)  # the engine alone, below, exports what is merged
-    export_s, extra, out = export_all(client, pid)
+    wait_until_idle(pid)
     time.sleep(60)  # what is measured is what is left after a minute of rest
     crowd.add_row("a minute later, resident", f"{memory_mb(pid):,.0f} MB", "< 400 MB")
     server.stop()
-    bare_export_s = bare("export", directory / "data" / "facts", file)
-    crowd.add_row("export, ours / engine", f"{export_s / bare_export_s:.2f}x", "<= 1.3x")
-    crowd.add_row("export, seconds and bytes", f"{export_s:.1f} s, {out:,} B", "")
-    crowd.add_row("export, more memory", f"{extra:,.0f} MB", "< 250 MB")
     yield crowd
 
 

@@ -1,20 +1,15 @@
 """Reading the bites of an export in order, one ahead.
 
-While a bite is written the engine makes the next one, on another core, as far as there is room for
-its pieces: nearly half the time. Large bites are read alone, for the sake of memory.
+While a bite is written the engine makes the next one, on another core: nearly half the time. Large
+bites are read alone, for the sake of memory.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncGenerator, Callable
 
-from quarterdeck.core.tasks import end
 from quarterdeck.logs.export_plan import Bite
 
 Read = Callable[[Bite], AsyncGenerator[bytes]]
-
-AHEAD_BYTES = 24_000_000
-"""Of each bite; a usual one is not larger. What is over it is the last piece."""
 
 
 class BiteReader:
@@ -52,42 +47,25 @@ class BiteReader:
 
 
 class _Begun:
-    """Pieces that are made while nobody asks for them, until they fill `AHEAD_BYTES`."""
+    """Pieces whose first one is on its way."""
 
     def __init__(self, pieces: AsyncGenerator[bytes]) -> None:
         self._pieces = pieces
-        self._ready: deque[bytes] = deque()
-        self._held = 0
-        self._changed = asyncio.Event()
-        self._making = asyncio.create_task(self._make())
-        self._making.add_done_callback(lambda _: self._changed.set())
+        self._first: asyncio.Task[bytes | None] | None = asyncio.create_task(self._anext())
 
     async def next(self) -> bytes | None:
-        """The next piece; None at the end. Raises what reading it has raised."""
-        while not self._ready:
-            if self._making.done():
-                self._making.result()
-                return None
-            await self._change()
-        piece = self._ready.popleft()
-        self._held -= len(piece)
-        self._changed.set()
-        return piece
+        """The next piece; None at the end."""
+        if self._first is not None:
+            first, self._first = self._first, None
+            return await first
+        return await self._anext()
 
     async def close(self) -> None:
         """Stop, wherever it is."""
-        await end([self._making])
-        await asyncio.gather(self._making, return_exceptions=True)  # nobody asks how it failed
+        if self._first is not None:
+            self._first.cancel()
+            await asyncio.gather(self._first, return_exceptions=True)
         await self._pieces.aclose()
 
-    async def _make(self) -> None:
-        async for piece in self._pieces:
-            self._ready.append(piece)
-            self._held += len(piece)
-            self._changed.set()
-            while self._held >= AHEAD_BYTES:
-                await self._change()
-
-    async def _change(self) -> None:
-        self._changed.clear()
-        await self._changed.wait()
+    async def _anext(self) -> bytes | None:
+        return await anext(self._pieces, None)
