@@ -41,6 +41,17 @@ async def test_searches_run_side_by_side_in_bounded_number(embedded_facts: Embed
     await until(embedded_facts, "sipHash64(number) = 5", 0)
 
 
+async def test_searches_leave_cores_to_lines_that_pour_in(embedded_facts: EmbeddedFacts) -> None:
+    await embedded_facts.execute(LINES)
+    threads = "SELECT toInt64(getSetting('max_threads')) AS n"
+    alone = await count(embedded_facts, threads)
+    loading = asyncio.create_task(embedded_facts.insert(lines(0, 100_000, "large")))
+    await asyncio.sleep(0)  # it is handed over
+    beside = await count(embedded_facts, threads)
+    await loading
+    assert (beside, await count(embedded_facts, threads)) == (1, alone)
+
+
 async def test_who_leaves_the_line_is_passed_over(embedded_facts: EmbeddedFacts) -> None:
     long = [asyncio.create_task(embedded_facts.fetch(ENDLESS, Count)) for _ in range(4)]
     waiting = [asyncio.create_task(count(embedded_facts, "SELECT 1 AS n")) for _ in range(6)]

@@ -30,6 +30,9 @@ LONG_S = 0.5
 """A search that has run so long lets the next one in beside it."""
 STREAMS = 2
 """Streams side by side; the others wait in line."""
+BESIDE_LOADING: Mapping[str, str | int | float] = {"max_threads": 1}
+"""Of a search while lines pour in: with a thread for each core, four searches took so much of two
+that lines came in at 57 % of their pace."""
 RESERVED_MB = 400
 """What Python and chDB's own code take of the process's memory."""
 
@@ -83,6 +86,8 @@ class EmbeddedFacts:
         )  # fmt: skip
         self._in_line: set[Future[None]] = set()
         """Inserts that the first writer has and will have."""
+        self._large: set[Future[None]] = set()
+        """Large inserts that wait or are made."""
         self._brake = MergeBrake(self._command)
         self._killer = Killer(self._engine.kill)
         self._trimmer = Trimmer()
@@ -99,7 +104,10 @@ class EmbeddedFacts:
     ) -> list[T]:
         """See `Facts.fetch`."""
         texts, query_id = encode_params(params), secrets.token_hex(8)
-        text = select(sql, "JSONEachRow", reading_here(limits, query_id))
+        settings = reading_here(limits, query_id)
+        if self._large:
+            settings |= BESIDE_LOADING
+        text = select(sql, "JSONEachRow", settings)
 
         def work(session: Session) -> list[T]:
             return decode_rows(session.query(text, texts), row)
@@ -220,11 +228,14 @@ class EmbeddedFacts:
     def _write(self, insert: Insert) -> "Future[None]":
         """Have rows inserted: one insert after the other, but for a large one that finds another
         in its way. Beside searches there is one at a time: they want the cores."""
-        if insert.count >= LARGE and self._in_line and not self._running:
-            return self._second_writer.submit(self._insert, insert)
-        call = self._writer.submit(self._insert, insert)
-        self._in_line.add(call)
-        call.add_done_callback(self._in_line.discard)
+        is_large = insert.count >= LARGE
+        if is_large and self._in_line and not self._running:
+            call = self._second_writer.submit(self._insert, insert)
+        else:
+            call = self._writer.submit(self._insert, insert)
+            _note(call, self._in_line)
+        if is_large:
+            _note(call, self._large)
         return call
 
     def _command(self, sql: str) -> None:
@@ -254,3 +265,9 @@ class EmbeddedFacts:
         self._trimmer.close()
         self._killer.close()
         self._engine.close()
+
+
+def _note(call: "Future[None]", calls: "set[Future[None]]") -> None:
+    """Have it among these calls until it is over."""
+    calls.add(call)
+    call.add_done_callback(calls.discard)

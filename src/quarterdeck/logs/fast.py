@@ -126,7 +126,8 @@ class Converter:
         Its time is written anew: RFC 3339 allows small letters, which the engine does not read.
         All of a line's way is written out here: calls would cost a twentieth of all that it takes.
         """
-        block.decode()  # msgspec does not look into strings that it passes on as they are
+        if not block.isascii():  # which is told in no time
+            block.decode()  # msgspec does not look into strings that it passes on as they are
         odd = []
         days: dict[int, Callable[[Row], None]] = {}
         raws = _raw.decode_lines(block)
