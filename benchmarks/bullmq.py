@@ -150,7 +150,7 @@ def wait_until_shown(who: str, ask: Ask) -> None:
     while missing := [name for name in NAMES if name not in ask().decode()]:
         if time.monotonic() > end:
             raise RuntimeError(f"{who} does not show {', '.join(missing)}")
-        time.sleep(0.1)
+        time.sleep(0.1)  # nothing is measured yet
 
 
 def taken_ms(asks: dict[str, Ask]) -> dict[str, list[float]]:

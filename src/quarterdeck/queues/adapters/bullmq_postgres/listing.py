@@ -61,7 +61,7 @@ def _page(state: JobState | None) -> TextClause:
 def _total(state: JobState | None) -> TextClause:
     places = _ALL if state is None else _PLACES[state]
     counts = [
-        f"(SELECT count(*) FROM (SELECT FROM job WHERE queue = :queue AND {where} LIMIT :most) few)"  # noqa: S608
+        f"(SELECT count(*) FROM (SELECT FROM job WHERE queue = :queue AND {where} LIMIT :most) few)"  # noqa: S608 - our own text
         for where, _ in places
     ]
     return text(f"SELECT {' + '.join(counts)}")
@@ -70,7 +70,7 @@ def _total(state: JobState | None) -> TextClause:
 _WANTED = (None, *JobState)
 PAGES = {state: _page(state) for state in _WANTED}
 _TOTALS = {state: _total(state) for state in _WANTED}
-_ONE = text(f"SELECT {COLUMNS} FROM job WHERE queue = :queue AND id = :id")  # noqa: S608
+_ONE = text(f"SELECT {COLUMNS} FROM job WHERE queue = :queue AND id = :id")  # noqa: S608 - our own text
 _FAILURES = text(
     "SELECT id, failed_reason, finished_at_ms FROM job WHERE queue = :queue AND state = 'failed' "
     "ORDER BY finished_at_ms DESC, seq DESC LIMIT :limit"

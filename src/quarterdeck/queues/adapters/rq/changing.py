@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 from quarterdeck.core.clock import Clock
 from quarterdeck.core.errors import Conflict, NotFound
+from quarterdeck.net.redis_access import RedisAccess
 from quarterdeck.queues.adapters.rq import scripts
-from quarterdeck.queues.adapters.rq.access import Access
 from quarterdeck.queues.adapters.rq.fields import STATES
 from quarterdeck.queues.adapters.rq.keys import Keys, is_job_id
 from quarterdeck.queues.model import BulkAction, JobState
@@ -27,7 +27,7 @@ _REFUSALS = {
 class Changes:
     """Writes, each a script of its own. Every method raises `SourceUnavailable`."""
 
-    def __init__(self, access: Access, keys: Keys, clock: Clock) -> None:
+    def __init__(self, access: RedisAccess, keys: Keys, clock: Clock) -> None:
         self._access = access
         self._keys = keys
         self._clock = clock

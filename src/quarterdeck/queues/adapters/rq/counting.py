@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from quarterdeck.core.clock import Clock
+from quarterdeck.net.redis_access import RedisAccess
 from quarterdeck.queues.adapters.rq import scripts
-from quarterdeck.queues.adapters.rq.access import Access
 from quarterdeck.queues.adapters.rq.keys import Keys, siblings
 from quarterdeck.queues.model import Provenance, QueueStats
 
@@ -24,7 +24,7 @@ class Counted:
 class Census:
     """Asks Redis for counts. Every method raises `SourceUnavailable`."""
 
-    def __init__(self, access: Access, keys: Keys, named: Sequence[str], clock: Clock) -> None:
+    def __init__(self, access: RedisAccess, keys: Keys, named: Sequence[str], clock: Clock) -> None:
         self._access = access
         self._keys = keys
         self._named = tuple(named)

@@ -6,9 +6,9 @@ from datetime import datetime
 from quarterdeck.core.clock import Clock, utc_now
 from quarterdeck.core.errors import NotFound
 from quarterdeck.core.pagination import Page
+from quarterdeck.net.redis_access import RedisAccess
 from quarterdeck.queues.adapters.rq import options as settings
 from quarterdeck.queues.adapters.rq.abilities import ABILITIES, ONE_SWITCH
-from quarterdeck.queues.adapters.rq.access import Access
 from quarterdeck.queues.adapters.rq.changing import Changes
 from quarterdeck.queues.adapters.rq.counting import Census
 from quarterdeck.queues.adapters.rq.keys import Keys, QueueNames, own_name
@@ -47,7 +47,7 @@ class RqEngine:
     ) -> None:
         keys = Keys(options.prefix)
         self._names = QueueNames(source, options.priorities)
-        self._access = Access(source, options.url)
+        self._access = RedisAccess(source, options.url, "RQ's keys")
         self._census = Census(self._access, keys, options.queues, clock)
         registries = Registries(self._access, keys, clock)
         self._listing = Listing(self._access, keys, self._names, registries)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from quarterdeck.core.pagination import Page, TotalKind
-from quarterdeck.queues.adapters.rq.access import Access
+from quarterdeck.net.redis_access import RedisAccess
 from quarterdeck.queues.adapters.rq.counting import moment
 from quarterdeck.queues.adapters.rq.fields import (
     FIELDS,
@@ -36,7 +36,7 @@ class Listing:
     """Reads jobs. Every method raises `SourceUnavailable`."""
 
     def __init__(
-        self, access: Access, keys: Keys, names: QueueNames, registries: Registries
+        self, access: RedisAccess, keys: Keys, names: QueueNames, registries: Registries
     ) -> None:
         self._access = access
         self._keys = keys

@@ -7,7 +7,7 @@ from typing import Any
 from redis.asyncio.client import Pipeline
 
 from quarterdeck.core.clock import Clock
-from quarterdeck.queues.adapters.rq.access import Access
+from quarterdeck.net.redis_access import RedisAccess
 from quarterdeck.queues.adapters.rq.counting import moment
 from quarterdeck.queues.adapters.rq.keys import Keys
 from quarterdeck.queues.model import JobState
@@ -65,7 +65,7 @@ class Entries:
 class Registries:
     """Reads ids. Every method raises `SourceUnavailable`."""
 
-    def __init__(self, access: Access, keys: Keys, clock: Clock) -> None:
+    def __init__(self, access: RedisAccess, keys: Keys, clock: Clock) -> None:
         self._access = access
         self._keys = keys
         self._clock = clock

@@ -7,8 +7,8 @@ from redis.commands.core import AsyncScript
 
 from quarterdeck.core.clock import Clock
 from quarterdeck.core.errors import Conflict, NotFound
+from quarterdeck.net.redis_access import RedisAccess
 from quarterdeck.queues.adapters.sidekiq import scripts
-from quarterdeck.queues.adapters.sidekiq.access import Access
 from quarterdeck.queues.adapters.sidekiq.items import Item, item_of, retried
 from quarterdeck.queues.adapters.sidekiq.keys import DEAD, Keys, is_job_id
 from quarterdeck.queues.adapters.sidekiq.places import WORK, Entry, Places
@@ -27,7 +27,7 @@ class Changes:
     Every method raises `SourceUnavailable`.
     """
 
-    def __init__(self, access: Access, keys: Keys, places: Places, clock: Clock) -> None:
+    def __init__(self, access: RedisAccess, keys: Keys, places: Places, clock: Clock) -> None:
         self._access = access
         self._keys = keys
         self._places = places

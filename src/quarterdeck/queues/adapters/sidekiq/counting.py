@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from quarterdeck.core.clock import Clock
+from quarterdeck.net.redis_access import RedisAccess
 from quarterdeck.queues.adapters.sidekiq import scripts
-from quarterdeck.queues.adapters.sidekiq.access import Access
 from quarterdeck.queues.adapters.sidekiq.items import item_of, moment
 from quarterdeck.queues.adapters.sidekiq.keys import DEAD, RETRY, SCHEDULE, SETS, Keys, siblings
 from quarterdeck.queues.adapters.sidekiq.tallies import SMALL, Share, Tallies, shares_of
@@ -28,7 +28,7 @@ class Counted:
 class Census:
     """Asks Redis for counts. Every method raises `SourceUnavailable`."""
 
-    def __init__(self, access: Access, keys: Keys, named: Sequence[str], clock: Clock) -> None:
+    def __init__(self, access: RedisAccess, keys: Keys, named: Sequence[str], clock: Clock) -> None:
         self._access = access
         self._keys = keys
         self._named = tuple(named)

@@ -7,9 +7,9 @@ from typing import NoReturn
 from quarterdeck.core.clock import Clock, utc_now
 from quarterdeck.core.errors import NotFound, Unsupported
 from quarterdeck.core.pagination import Page
+from quarterdeck.net.redis_access import RedisAccess
 from quarterdeck.queues.adapters.sidekiq import options as settings
 from quarterdeck.queues.adapters.sidekiq.abilities import ABILITIES, NO_PAUSE, NOT_KEPT
-from quarterdeck.queues.adapters.sidekiq.access import Access
 from quarterdeck.queues.adapters.sidekiq.changing import Changes
 from quarterdeck.queues.adapters.sidekiq.counting import Census
 from quarterdeck.queues.adapters.sidekiq.keys import Keys, QueueNames, own_name
@@ -47,7 +47,7 @@ class SidekiqEngine:
     ) -> None:
         keys = Keys(options.namespace)
         self._names = QueueNames(source, options.priorities)
-        self._access = Access(source, options.url)
+        self._access = RedisAccess(source, options.url, "Sidekiq's keys")
         self._census = Census(self._access, keys, options.queues, clock)
         places = Places(self._access, keys)
         self._listing = Listing(self._names, places)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from quarterdeck.net.redis_access import RedisAccess
 from quarterdeck.queues.adapters.sidekiq import scripts
-from quarterdeck.queues.adapters.sidekiq.access import Access
 from quarterdeck.queues.adapters.sidekiq.items import Item, item_of, moment, running_of
 from quarterdeck.queues.adapters.sidekiq.keys import DEAD, RETRY, SCHEDULE, SETS, Keys
 from quarterdeck.queues.model import JobState
@@ -67,7 +67,7 @@ class _Stored:
 class Places:
     """Reads jobs. Every method raises `SourceUnavailable`."""
 
-    def __init__(self, access: Access, keys: Keys) -> None:
+    def __init__(self, access: RedisAccess, keys: Keys) -> None:
         self._access = access
         self._keys = keys
         self._locate_script = access.script(scripts.LOCATE)

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from quarterdeck.core.errors import SourceUnavailable
+from quarterdeck.net.redis_access import RedisAccess
 from quarterdeck.queues.adapters.sidekiq import scripts
-from quarterdeck.queues.adapters.sidekiq.access import Access
 from quarterdeck.queues.adapters.sidekiq.items import moment
 from quarterdeck.queues.adapters.sidekiq.keys import Keys
 
@@ -46,7 +46,7 @@ class _Kept:
 class Tallies:
     """Counts large sets in the background, a stretch at a time."""
 
-    def __init__(self, access: Access, keys: Keys) -> None:
+    def __init__(self, access: RedisAccess, keys: Keys) -> None:
         self._access = access
         self._keys = keys
         self._script = access.script(scripts.TALLY)

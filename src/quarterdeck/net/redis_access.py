@@ -1,4 +1,8 @@
-"""The connection to Redis, with errors that say what to do."""
+"""A Redis database that belongs to others, with errors that say what to do.
+
+For adapters whose engine is one such database: each knows its keys, none how to reach it. Only they
+import this, and have the driver among the extras of their kind.
+"""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -25,17 +29,21 @@ ANSWER_TIMEOUT_S = 5.0
 
 _REASONS: Sequence[tuple[type[Exception], str]] = [
     (AuthenticationError, "refuses the user name or password in this source's `url`"),
-    (NoPermissionError, "lets this account do too little; RQ's keys need all commands on them"),
+    (NoPermissionError, "lets this account do too little; {keys} need all commands on them"),
     (ReadOnlyError, "is a read-only replica; give the primary's address in this source's `url`"),
     (OutOfMemoryError, "is out of memory and takes no changes"),
 ]
 
 
-class Access:
-    """One Redis database. Every method raises `SourceUnavailable`."""
+class RedisAccess:
+    """One Redis database. Every method raises `SourceUnavailable`.
 
-    def __init__(self, source: str, url: str) -> None:
+    `keys` is what an account must be let at, as the operator knows it: "RQ's keys".
+    """
+
+    def __init__(self, source: str, url: str, keys: str) -> None:
         self._source = source
+        self._keys = keys
         # One more try, because a pooled connection may have died while it was idle. A script that
         # is run twice finds its change made.
         self._client = Redis.from_url(
@@ -49,7 +57,9 @@ class Access:
         """A script that is sent once and then called by its hash."""
         return self._client.register_script(text)
 
-    async def run(self, script: AsyncScript, key: str, arguments: Sequence[str | int]) -> Any:
+    async def run(
+        self, script: AsyncScript, key: str, arguments: Sequence[str | bytes | int]
+    ) -> Any:
         """What the script gives. `key` tells a cluster where to run it."""
         async with self._answering():
             return await script([key], list(arguments))
@@ -78,14 +88,13 @@ class Access:
         except (RedisError, OSError, TimeoutError) as error:
             raise SourceUnavailable(
                 self._source,
-                f"The Redis server of the source '{self._source}' {_reason(error)}.",
+                f"The Redis server of the source '{self._source}' {self._reason(error)}.",
             ) from error
 
-
-def _reason(error: Exception) -> str:
-    for kind, reason in _REASONS:
-        if isinstance(error, kind):
-            return reason
-    text = str(error).splitlines()[0] if str(error) else type(error).__name__
-    answers = "answers with an error" if isinstance(error, ResponseError) else "does not answer"
-    return f"{answers}: {text.rstrip('.')}"
+    def _reason(self, error: Exception) -> str:
+        for kind, reason in _REASONS:
+            if isinstance(error, kind):
+                return reason.format(keys=self._keys)
+        text = str(error).splitlines()[0] if str(error) else type(error).__name__
+        answers = "answers with an error" if isinstance(error, ResponseError) else "does not answer"
+        return f"{answers}: {text.rstrip('.')}"
