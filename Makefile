@@ -41,7 +41,7 @@ test: system-packages $(READY_TO_TEST) ## Check and test everything, on real ser
 	@$(MAKE) -k -j -Otarget check-format check-lint check-types check-contracts
 	@$(IN_ENV) pytest -q -n $(WORKERS) --dist worksteal
 
-check: $(READY_TO_TEST) ## Format, lint, types, contracts and unit tests, in under a minute.
+check: $(READY_TO_TEST) ## Format, lint, types, contracts and quick unit tests, in under a minute.
 	@$(MAKE) -k -j -Otarget check-format check-lint check-types check-contracts check-unit
 
 bench: system-packages $(READY_TO_TEST) ## Measure; each benchmark prints a table.
@@ -83,7 +83,7 @@ check-contracts: # twenty lines of banner say nothing unless a contract is broke
 	@report=$$($(IN_ENV) lint-imports --no-logo 2>&1) || { echo "$$report"; exit 1; }
 
 check-unit:
-	@$(IN_ENV) pytest -q -n $(WORKERS) tests/unit tests/house
+	@$(IN_ENV) pytest -q -n $(WORKERS) -m 'not slow' tests/unit tests/house
 
 $(READY_TO_RUN): pyproject.toml uv.lock | $(UV_INSTALLED)
 	@scripts/need-python $(PYTHON) $(UV)

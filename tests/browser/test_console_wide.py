@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from playwright.async_api import ViewportSize, expect
 
+from acceptance.seeding import seed
 from browser.console import QUEUES, WIDE, Console
 from browser.log_lines import LOGS
 from browser.test_console_views import VIEWS, overhang
@@ -56,6 +57,7 @@ async def test_every_view_uses_a_4k_screen(stranger: Console) -> None:
 
 @pytest.mark.parametrize("width", [360, 1120])
 async def test_lists_need_no_scrolling_sideways(stranger: Console, width: int) -> None:
+    seed(stranger.demo, "a-name-" + "without-an-end-" * 10, waiting=1)
     await stranger.sign_in("admin")
     await stranger.page.set_viewport_size({"width": width, "height": 720})
     for address in (QUEUES, VIEWS["addresses"](stranger), VIEWS["audit"](stranger), TOKENS):

@@ -297,6 +297,7 @@ def test_follow_shows_once_what_comes_between_tail_and_page(
         running.wait_for("between", "after")
 
 
+@pytest.mark.slow
 def test_follow_misses_and_doubles_nothing_when_connections_break(
     server: IngestServer, tmp_path: Path
 ) -> None:
@@ -331,6 +332,7 @@ def test_follow_from_nothing_resumes_when_the_connection_breaks(
         running.wait_for("while away")
 
 
+@pytest.mark.slow
 def test_follow_ends_when_trying_again_is_no_use(server: IngestServer, tmp_path: Path) -> None:
     server.tails_end_after = 2
     with following(tmp_path) as running:

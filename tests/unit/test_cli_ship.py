@@ -246,6 +246,7 @@ def test_damaged_positions_are_not_guessed(
 # Following.
 
 
+@pytest.mark.slow
 def test_new_lines_are_sent_and_old_ones_are_not(
     server: IngestServer, ship: Ship, tmp_path: Path
 ) -> None:
@@ -262,6 +263,7 @@ def test_new_lines_are_sent_and_old_ones_are_not(
     assert server.messages == ["half", "new", "unfinished business"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGINT])
 def test_signal_ends_it_with_the_position_saved(
     server: IngestServer, ship: Ship, tmp_path: Path, name: signal.Signals
@@ -282,6 +284,7 @@ def test_signal_ends_it_with_the_position_saved(
     assert server.messages == ["1", "2", "3"]
 
 
+@pytest.mark.slow
 def test_signal_ends_the_waiting_for_a_server(ship: Ship, tmp_path: Path) -> None:
     log = tmp_path / "x.log"
     log.write_text("1\n")
@@ -292,6 +295,7 @@ def test_signal_ends_the_waiting_for_a_server(ship: Ship, tmp_path: Path) -> Non
         assert "ended before the server had everything" in running.err
 
 
+@pytest.mark.slow
 def test_killed_ship_loses_nothing(server: IngestServer, ship: Ship, tmp_path: Path) -> None:
     log = tmp_path / "x.log"
     log.write_text("0\n")
@@ -308,6 +312,7 @@ def test_killed_ship_loses_nothing(server: IngestServer, ship: Ship, tmp_path: P
     assert list(dict.fromkeys(server.messages)) == wanted
 
 
+@pytest.mark.slow
 def test_patterns_take_in_files_that_come_later(
     server: IngestServer, ship: Ship, tmp_path: Path
 ) -> None:
@@ -325,6 +330,7 @@ def test_patterns_take_in_files_that_come_later(
     assert sorted(server.messages) == ["a1", "b1", "b2"]
 
 
+@pytest.mark.slow
 def test_file_that_is_not_there_yet_is_waited_for(
     server: IngestServer, ship: Ship, tmp_path: Path
 ) -> None:
@@ -336,6 +342,7 @@ def test_file_that_is_not_there_yet_is_waited_for(
         assert running.err.count("No such file or directory") == 1
 
 
+@pytest.mark.slow
 def test_state_directory_is_for_one_at_a_time(
     server: IngestServer, ship: Ship, once: Once, tmp_path: Path
 ) -> None:
@@ -348,6 +355,7 @@ def test_state_directory_is_for_one_at_a_time(
         assert "Another ship uses" in outcome.err
 
 
+@pytest.mark.slow
 def test_idle_ship_takes_no_processor_time(
     server: IngestServer, ship: Ship, tmp_path: Path
 ) -> None:
@@ -419,6 +427,7 @@ def test_parts_cut_no_character(text: str, size: int) -> None:
     assert all(part.decode("utf-8", "surrogatepass") for part in parts)
 
 
+@pytest.mark.slow
 def test_overlong_line_is_sent_in_parts_that_do_not_wait_for_its_end(
     server: IngestServer, ship: Ship, tmp_path: Path
 ) -> None:

@@ -352,6 +352,7 @@ LINES = st.one_of(
 )
 
 
+@pytest.mark.slow
 @given(text=st.one_of(st.text(), st.lists(LINES, max_size=8).map("\n".join)))
 @settings(max_examples=400)
 def test_no_text_makes_load_raise_anything_else(text: str) -> None:

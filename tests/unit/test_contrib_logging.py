@@ -177,6 +177,7 @@ def test_values_that_json_has_not_are_sent_as_text(server: IngestServer, make: M
         st.recursive(
             st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
             lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.integers(), inner),
+            max_leaves=10,
         ),
     ),
 )
@@ -492,6 +493,7 @@ def log_and_end(handler_url: str) -> None:
     logger.info("from a process")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "context",
     [multiprocessing.get_context("fork"), multiprocessing.get_context("spawn")],
@@ -544,6 +546,7 @@ def test_program_delivers_at_its_end(
     assert server.logs[0]["service"] == "shop"
 
 
+@pytest.mark.slow
 def test_program_ends_in_time_without_a_server() -> None:
     nowhere = f"http://127.0.0.1:{servers.free_port()}"
     began = datetime.now(UTC)

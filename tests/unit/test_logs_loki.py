@@ -249,6 +249,7 @@ TREES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=400)
 @given(TREES)
 def test_any_json_is_read_or_refused(tree: object) -> None:

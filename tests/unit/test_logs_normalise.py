@@ -373,6 +373,7 @@ SENT = st.fixed_dictionaries(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=500)
 @given(SENT, st.dictionaries(NAMES, VALUES, max_size=4), st.booleans())
 def test_what_arrived_can_be_read_back(

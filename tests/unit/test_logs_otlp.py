@@ -319,6 +319,7 @@ TREES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=400)
 @given(TREES, st.booleans())
 def test_any_json_is_read_or_refused(tree: object, as_record: bool) -> None:

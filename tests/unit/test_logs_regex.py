@@ -129,6 +129,7 @@ def contains(text: str, pieces: tuple[str, ...]) -> bool:
     return True
 
 
+@pytest.mark.slow
 @settings(max_examples=500)
 @given(REGEXES, st.booleans(), st.lists(TEXTS, min_size=5, max_size=20))
 def test_what_matches_contains_the_literals(pattern: str, flag: bool, texts: list[str]) -> None:

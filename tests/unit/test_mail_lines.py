@@ -294,6 +294,7 @@ GOOD = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=400)
 @given(st.data())
 def test_mangled_lines_are_read_passed_over_or_refused(data: st.DataObject) -> None:

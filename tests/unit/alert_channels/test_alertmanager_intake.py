@@ -262,6 +262,7 @@ _json = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.sampled_from([*WEBHOOK["alerts"][0], "more"]), _json))
 def test_any_values_are_read_or_refused_with_their_place(changes: dict[str, Any]) -> None:
     document = WEBHOOK | {"alerts": [WEBHOOK["alerts"][0] | changes]}

@@ -4,6 +4,7 @@ from collections import Counter
 from datetime import timedelta
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -120,5 +121,5 @@ def _seen(subject: str, warning: bool | None, error: bool | None) -> Observation
     )
 
 
-TestLife = Life.TestCase
+TestLife = pytest.mark.slow(Life.TestCase)
 TestLife.settings = settings(max_examples=150, stateful_step_count=40)
