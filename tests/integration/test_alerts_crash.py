@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,15 @@ async def receiving() -> AsyncIterator[Receiver]:
         await runner.cleanup()
 
 
+async def committed_notices(database: Database) -> int:
+    [(count,)] = await rows(database, "SELECT count(*) FROM alert_notices")
+    return int(count)
+
+
+async def has_more(database: Database, before: int) -> bool:
+    return await committed_notices(database) > before
+
+
 async def test_killed_servers_lose_no_notice_and_keep_the_order(
     database_url: str, database: Database
 ) -> None:
@@ -73,7 +83,9 @@ async def test_killed_servers_lose_no_notice_and_keep_the_order(
             with servers.running(command, stdout=subprocess.PIPE) as child:
                 assert child.stdout is not None
                 assert await asyncio.to_thread(child.stdout.readline) == b"begun\n"
-                # Not waiting for anything: the moment of death is what is varied.
+                if life % 2:  # these have committed something, however slow the machine
+                    await until(partial(has_more, database, await committed_notices(database)), 60)
+                # The moment of death is what is varied.
                 await asyncio.sleep(dice.uniform(0.0, 0.12))
                 child.kill()
                 child.wait()
@@ -112,4 +124,4 @@ async def test_killed_servers_lose_no_notice_and_keep_the_order(
         heard[alert_id].append(int(sequence))
     # Some twice, but none after a later one.
     assert all(found == sorted(found) for found in heard.values())
-    assert len(committed) > KILLS
+    assert len(committed) >= KILLS // 2

@@ -14,11 +14,19 @@ from quarterdeck.logs.export_formats import (
     RowCounter,
     layout_of,
 )
-from quarterdeck.logs.export_plan import BITE_ROWS, HOUR_US, PARTS, Bite, Hour, joined, smaller
+from quarterdeck.logs.export_plan import (
+    DAY_SLOTS,
+    LIGHT_ROWS,
+    PARTS,
+    SLOT_US,
+    Bite,
+    Slot,
+    joined,
+    smaller,
+)
 
 CSV = layout_of(ExportFormat.CSV, JsonShape.NDJSON)
 NDJSON = layout_of(ExportFormat.JSON, JsonShape.NDJSON)
-DAY = 24
 
 
 def counted(layout: Layout, content: bytes, cuts: list[int]) -> int:
@@ -67,42 +75,50 @@ def test_header_of_csv_names_the_fields_of_the_api() -> None:
     assert CSV.head == ",".join(FIELDS).encode() + b"\r\n"
 
 
-def hour(number: int, rows: int, block: int = 1) -> Hour:
-    return Hour(number, block, rows)
+def slots(rows_of: dict[int, int], block: int = 1) -> list[Slot]:
+    """Quarters of hours with so many rows each, newest first."""
+    return [Slot(slot, block, rows_of[slot]) for slot in sorted(rows_of, reverse=True)]
 
 
 def test_small_hours_of_a_day_are_read_together() -> None:
-    first = 100 * DAY
-    hours = [hour(first + 24, 1, 7), hour(first + 23, 10, 3), hour(first + 9, 10, 9)]
-    assert joined(hours) == [
-        Bite((first + 24) * HOUR_US, (first + 25) * HOUR_US, 7, 1),
-        Bite((first + 9) * HOUR_US, (first + 24) * HOUR_US, 9, 20),
+    day = 100 * DAY_SLOTS
+    found = joined([Slot(day + 96, 7, 1), Slot(day + 92, 3, 10), Slot(day + 35, 9, 10)])
+    assert found == [
+        Bite((day + 96) * SLOT_US, (day + 97) * SLOT_US, 7, 1),
+        Bite((day + 35) * SLOT_US, (day + 93) * SLOT_US, 9, 20),
     ]
 
 
-def test_large_hours_are_read_alone() -> None:
-    first = 100 * DAY
-    hours = [hour(first + 2, BITE_ROWS), hour(first + 1, 1), hour(first, BITE_ROWS - 1)]
-    assert [bite.rows for bite in joined(hours)] == [BITE_ROWS, BITE_ROWS]
+def test_busy_hours_are_cut_and_the_busiest_are_not() -> None:
+    even = dict.fromkeys(range(4), LIGHT_ROWS // 2)
+    assert [bite.rows for bite in joined(slots(even))] == [LIGHT_ROWS, LIGHT_ROWS]
+    assert all(bite.is_light for bite in joined(slots(even)))
+    too_many = even | {3: 3 * LIGHT_ROWS}
+    assert [bite.rows for bite in joined(slots(too_many))] == [sum(too_many.values())]
     assert joined([]) == []
 
 
-@given(some.lists(some.tuples(some.integers(-100, 10_000), some.integers(1, 2 * BITE_ROWS))))
-def test_bites_cover_every_hour_once_newest_first(given_hours: list[tuple[int, int]]) -> None:
-    rows_of = dict(given_hours)
-    hours = [hour(number, rows_of[number]) for number in sorted(rows_of, reverse=True)]
-    bites = joined(hours)
+def test_an_hour_that_is_light_is_not_cut_to_fill_another_bite() -> None:
+    rows = LIGHT_ROWS // 6
+    assert [bite.rows for bite in joined(slots(dict.fromkeys(range(8), rows)))] == [4 * rows] * 2
+
+
+@given(some.lists(some.tuples(some.integers(-400, 40_000), some.integers(1, LIGHT_ROWS))))
+def test_bites_cover_every_slot_once_newest_first(given_slots: list[tuple[int, int]]) -> None:
+    rows_of = dict(given_slots)
+    bites = joined(slots(rows_of))
     assert sum(bite.rows for bite in bites) == sum(rows_of.values())
     for newer, older in pairwise(bites):
         assert older.end_us <= newer.start_us
     for number in rows_of:
-        start = number * HOUR_US
-        assert sum(b.start_us <= start and start + HOUR_US <= b.end_us for b in bites) == 1
+        start = number * SLOT_US
+        assert sum(b.start_us <= start and start + SLOT_US <= b.end_us for b in bites) == 1
     for bite in bites:
-        assert bite.start_us // HOUR_US // DAY == (bite.end_us - 1) // HOUR_US // DAY
+        day_us = DAY_SLOTS * SLOT_US
+        assert bite.start_us // day_us == (bite.end_us - 1) // day_us
 
 
-@given(some.integers(0, 10**16), some.integers(1, HOUR_US), some.integers(0, 10**7))
+@given(some.integers(0, 10**16), some.integers(1, 4 * SLOT_US), some.integers(0, 10**7))
 def test_smaller_bites_cover_the_same_time(start: int, span: int, rows: int) -> None:
     parts = smaller(Bite(start, start + span, 5, rows))
     if span < PARTS:

@@ -1,11 +1,13 @@
 """Which lines an export holds, and in which bites it is read.
 
-A sort of all lines takes 1.6 GB for five million, so an export goes from hour to hour, newest
-first. The plan is made once and kept: it freezes the set, and an interrupted export goes on from
-the last bite that was finished.
+A sort of all lines takes 1.6 GB for five million, so an export goes back in time by bites, newest
+first: some hours of a quiet day, half of a busy one. The plan is made once and kept: it freezes the
+set, and an interrupted export goes on from the last bite that was finished.
 """
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from functools import reduce
+from itertools import groupby
 
 import msgspec
 
@@ -13,12 +15,14 @@ from quarterdeck.facts import Facts, Limits, Param
 from quarterdeck.logs.conditions import Condition
 from quarterdeck.logs.export_formats import Layout
 
-HOUR_US = 3_600_000_000
-HOURS_OF_A_DAY = 24
-BITE_ROWS = 64_000
-"""Hours of one day are read together up to so many rows."""
-AHEAD_ROWS = 100_000
+SLOT_US = 900_000_000
+"""A quarter of an hour: the least that is counted."""
+HOUR_SLOTS = 4
+DAY_SLOTS = 24 * HOUR_SLOTS
+LIGHT_ROWS = 110_000
 """Up to so many, there is memory for the next bite beside this one."""
+CUT_ROWS = HOUR_SLOTS * LIGHT_ROWS
+"""An hour of more is not cut: each part of it would read all that the others read."""
 
 BLOCK_ROWS = 8192
 PARTS = 16
@@ -58,19 +62,24 @@ class Bite(msgspec.Struct, frozen=True, array_like=True):
     @property
     def is_light(self) -> bool:
         """Whether another one can be had beside it."""
-        return self.rows <= AHEAD_ROWS and self.block_rows == BLOCK_ROWS
+        return self.rows <= LIGHT_ROWS and self.block_rows == BLOCK_ROWS
 
 
-class Hour(msgspec.Struct, frozen=True):
-    """The lines of one hour, counted from 1970."""
+class Slot(msgspec.Struct, frozen=True):
+    """The lines of a quarter of an hour, counted from 1970."""
 
-    hour: int
+    slot: int
     last_block: int
     rows: int
 
+    @property
+    def bite(self) -> Bite:
+        """The lines as a bite of their own."""
+        return Bite(self.slot * SLOT_US, (self.slot + 1) * SLOT_US, self.last_block, self.rows)
 
-_BY_HOUR = (
-    f"intDiv(toUnixTimestamp64Micro(timestamp), {HOUR_US}) AS hour, "
+
+_BY_SLOT = (
+    f"intDiv(toUnixTimestamp64Micro(timestamp), {SLOT_US}) AS slot, "
     "max(_block_number) AS last_block, count() AS rows"
 )
 
@@ -94,24 +103,45 @@ async def plan(facts: Facts, condition: Condition, newest: int) -> list[Bite]:
     Each day has a bound of its own: replicated tables number the blocks of each day for itself.
     """
     sql = (
-        f"SELECT {_BY_HOUR} FROM logs WHERE ({condition.sql}) "  # noqa: S608 - its values are bound
-        "AND _block_number <= {export_block:UInt64} GROUP BY hour ORDER BY hour DESC"
+        f"SELECT {_BY_SLOT} FROM logs WHERE ({condition.sql}) "  # noqa: S608 - its values are bound
+        "AND _block_number <= {export_block:UInt64} GROUP BY slot ORDER BY slot DESC"
     )
     params = {**condition.params, "export_block": newest}
-    return joined(await facts.fetch(sql, Hour, params, COUNTING))
+    return joined(await facts.fetch(sql, Slot, params, COUNTING))
 
 
-def joined(hours: Sequence[Hour]) -> list[Bite]:
-    """Neighbouring hours of one day as one bite, while they are small."""
+def joined(slots: Sequence[Slot]) -> list[Bite]:
+    """All slots, newest first, as few bites of one day each.
+
+    Lines of an hour are not stored in order of time: two bites of it both read all of it. So an
+    hour is cut only if it is too large to be light, and not if it is too large to be cut.
+    """
     bites: list[Bite] = []
-    for hour in hours:
-        bite = Bite(hour.hour * HOUR_US, (hour.hour + 1) * HOUR_US, hour.last_block, hour.rows)
-        if bites and _fit(bites[-1], bite):
-            newer = bites.pop()
-            last_block = max(newer.last_block, bite.last_block)
-            bite = Bite(bite.start_us, newer.end_us, last_block, newer.rows + bite.rows)
-        bites.append(bite)
-    return bites
+    for _, of_hour in groupby(slots, lambda slot: slot.slot // HOUR_SLOTS):
+        parts = [slot.bite for slot in of_hour]
+        whole = reduce(_both, parts)
+        bites += _neighbours(parts) if LIGHT_ROWS < whole.rows <= CUT_ROWS else [whole]
+    return _neighbours(bites)
+
+
+def _neighbours(bites: Sequence[Bite]) -> list[Bite]:
+    """Those next to each other as one, while it is light."""
+    found: list[Bite] = []
+    for bite in bites:
+        if found and _day(found[-1]) == _day(bite) and found[-1].rows + bite.rows <= LIGHT_ROWS:
+            found[-1] = _both(found[-1], bite)
+        else:
+            found.append(bite)
+    return found
+
+
+def _both(newer: Bite, older: Bite) -> Bite:
+    last_block = max(newer.last_block, older.last_block)
+    return Bite(older.start_us, newer.end_us, last_block, newer.rows + older.rows)
+
+
+def _day(bite: Bite) -> int:
+    return bite.start_us // SLOT_US // DAY_SLOTS
 
 
 def smaller(bite: Bite) -> list[Bite]:
@@ -149,11 +179,3 @@ def read_bite(
     }
     settings = {**SORTING, **layout.settings, "max_block_size": bite.block_rows}
     return facts.stream(sql, layout.form, params, Limits(LONGEST_S, MEMORY, settings))
-
-
-def _fit(newer: Bite, older: Bite) -> bool:
-    last_hour_us = newer.end_us - HOUR_US
-    same_day = older.start_us // HOUR_US // HOURS_OF_A_DAY == (
-        last_hour_us // HOUR_US // HOURS_OF_A_DAY
-    )
-    return same_day and newer.rows + older.rows <= BITE_ROWS
