@@ -3,8 +3,8 @@
 import asyncio
 
 from facts_world import LINES, Count, count, lines, until
-from quarterdeck.facts.embedded import EmbeddedFacts
-from quarterdeck.facts.lanes import Lanes
+from quarterdeck.facts.embedded import EmbeddedFacts, EmbeddedOptions
+from quarterdeck.facts.lanes import Lanes, Room
 
 pytest_plugins = ("facts_fixtures",)
 
@@ -47,9 +47,30 @@ async def test_searches_leave_cores_to_lines_that_pour_in(embedded_facts: Embedd
     alone = await count(embedded_facts, threads)
     loading = asyncio.create_task(embedded_facts.insert(lines(0, 100_000, "large")))
     await asyncio.sleep(0)  # it is handed over
-    beside = await count(embedded_facts, threads)
+    assert await count(embedded_facts, threads) == 1
     await loading
-    assert (beside, await count(embedded_facts, threads)) == (1, alone)
+    async with asyncio.timeout(30):  # until the burst is over
+        while await count(embedded_facts, threads) != alone:
+            await asyncio.sleep(0.1)
+
+
+async def test_who_came_while_lines_poured_in_runs_when_that_is_over(
+    embedded_facts: EmbeddedFacts,
+) -> None:
+    await embedded_facts.execute(LINES)
+    loading = asyncio.create_task(embedded_facts.insert(lines(0, 100_000, "large")))
+    await asyncio.sleep(0)  # it is handed over
+    room = EmbeddedOptions().room_beside_loading
+    # So many that the next one has to wait until there is more room: these do not end.
+    long = [asyncio.create_task(embedded_facts.fetch(ENDLESS, Count)) for _ in range(sum(room))]
+    await asyncio.sleep(0)  # they stand in line
+    async with asyncio.timeout(30):
+        assert await count(embedded_facts, "SELECT 1 AS n") == 1
+    await loading
+    assert not any(call.done() for call in long)
+    for call in long:
+        call.cancel()
+    await asyncio.gather(*long, return_exceptions=True)
 
 
 async def test_who_leaves_the_line_is_passed_over(embedded_facts: EmbeddedFacts) -> None:
@@ -66,7 +87,7 @@ async def test_who_leaves_the_line_is_passed_over(embedded_facts: EmbeddedFacts)
 
 
 def test_lanes_serve_first_come_first_and_bound_the_long() -> None:
-    lanes = Lanes(places=1, long_places=1)
+    lanes = Lanes(lambda: Room(1, 1))
     first, second, third, fourth = (lanes.queue() for _ in range(4))
     assert [turn.where for turn in (first, second, third)] == ["short", "waiting", "waiting"]
     first.outgrow()
@@ -81,8 +102,22 @@ def test_lanes_serve_first_come_first_and_bound_the_long() -> None:
     assert lanes.queue().where == "short"
 
 
+def test_lanes_that_narrow_let_run_who_runs_and_that_widen_call_the_next() -> None:
+    room = Room(2, 1)
+    lanes = Lanes(lambda: room)
+    first, second, third, fourth = (lanes.queue() for _ in range(4))
+    room = Room(1, 0)
+    first.end()
+    assert (second.where, third.where) == ("short", "waiting")
+    second.outgrow()
+    assert (second.where, third.where) == ("overdue", "waiting")
+    room = Room(2, 1)
+    second.outgrow()  # it still lasts
+    assert (second.where, third.where, fourth.where) == ("long", "short", "short")
+
+
 async def test_an_abandoned_turn_does_not_hold_up_the_next() -> None:
-    lanes = Lanes(places=1, long_places=0)
+    lanes = Lanes(lambda: Room(1, 0))
     first, second, third = (lanes.queue() for _ in range(3))
     second.granted.cancel()
     first.end()

@@ -14,7 +14,7 @@ from quarterdeck.facts.binding import encode_params
 from quarterdeck.facts.engine import Engine, EngineError, Session
 from quarterdeck.facts.failure import closed, insert_failure, query_failure
 from quarterdeck.facts.killer import Killer
-from quarterdeck.facts.lanes import Lanes, Turn
+from quarterdeck.facts.lanes import Lanes, Room, Turn
 from quarterdeck.facts.loading import insert_sql, rows_file
 from quarterdeck.facts.merging import LARGE, MergeBrake
 from quarterdeck.facts.ports import NO_PARAMS, USUAL, Insert, Limits, Param
@@ -26,13 +26,12 @@ from quarterdeck.facts.trimming import Trimmer
 T = TypeVar("T")
 log = logging.getLogger("quarterdeck.facts")
 
-LONG_S = 0.5
-"""A search that has run so long lets the next one in beside it."""
 STREAMS = 2
 """Streams side by side; the others wait in line."""
 BESIDE_LOADING: Mapping[str, str | int | float] = {"max_threads": 1}
 """Of a search while lines pour in: with a thread for each core, four searches took so much of two
 that lines came in at 57 % of their pace."""
+_CORES = os.cpu_count() or 1
 RESERVED_MB = 400
 """What Python and chDB's own code take of the process's memory."""
 
@@ -49,7 +48,17 @@ class EmbeddedOptions:
     @property
     def places(self) -> int:
         """`searches`, decided."""
-        return self.searches or max(4, 2 * (os.cpu_count() or 1))
+        return self.searches or max(4, 2 * _CORES)
+
+    @property
+    def room(self) -> Room:
+        """How many searches run side by side."""
+        return Room(self.places, 2 * self.places)
+
+    @property
+    def room_beside_loading(self) -> Room:
+        """The same while lines pour in: together they have what half of the cores can do."""
+        return Room(min(self.places, max(1, _CORES // 2)), max(1, _CORES // 2))
 
     @property
     def server_settings(self) -> dict[str, int]:
@@ -75,9 +84,10 @@ class EmbeddedFacts:
         places = options.places
         self.path = path
         self._engine = Engine(path, options.server_settings)
-        self._lanes = Lanes(places, 2 * places)
+        self._options = options
+        self._lanes = Lanes(self._room)
         self._threads = ThreadPoolExecutor(3 * places, "facts-search")
-        self._stream_lanes = Lanes(STREAMS, 0)
+        self._stream_lanes = Lanes(lambda: Room(STREAMS, 0))
         self._stream_threads = ThreadPoolExecutor(2 * STREAMS, "facts-stream")
         self._writer = ThreadPoolExecutor(1, "facts-write")
         self._second_writer = ThreadPoolExecutor(1, "facts-write-2")
@@ -105,7 +115,7 @@ class EmbeddedFacts:
         """See `Facts.fetch`."""
         texts, query_id = encode_params(params), secrets.token_hex(8)
         settings = reading_here(limits, query_id)
-        if self._large:
+        if self._is_loading:
             settings |= BESIDE_LOADING
         text = select(sql, "JSONEachRow", settings)
 
@@ -185,14 +195,23 @@ class EmbeddedFacts:
             turn.end()
 
         call.add_done_callback(over)
-        timer = asyncio.get_running_loop().call_later(LONG_S, turn.outgrow)
+        lasting = asyncio.create_task(turn.last())
         try:
             return await asyncio.wrap_future(call)
         except asyncio.CancelledError:
             self._killer.stop_query(query_id, call)
             raise
         finally:
-            timer.cancel()
+            lasting.cancel()
+
+    @property
+    def _is_loading(self) -> bool:
+        """Whether lines pour in; between two inserts, too, so that nobody rushes in there."""
+        return bool(self._large) or self._brake.is_burst
+
+    def _room(self) -> Room:
+        options = self._options
+        return options.room_beside_loading if self._is_loading else options.room
 
     async def _turn(self, lanes: Lanes) -> Turn:
         turn = lanes.queue()

@@ -54,6 +54,11 @@ class MergeBrake:
             elif burst == self._most:
                 self._execute(f"SYSTEM START MERGES {name(table)}")
 
+    @property
+    def is_burst(self) -> bool:
+        """Whether large inserts keep coming, to whatever table."""
+        return bool(self._bursts)
+
     def close(self) -> None:
         """Do nothing more."""
         with self._lock:
