@@ -13,6 +13,8 @@ from servers import MIGRATIONS
 
 # How fast a machine draws examples (and builds Unicode tables for the first) is not under test.
 settings.register_profile("timeless", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# `make check` draws fewer; `make test` all.
+settings.register_profile("quick", settings.get_profile("timeless"), max_examples=20)
 settings.load_profile("timeless")
 
 DATABASES = ("sqlite", "postgresql")

@@ -172,6 +172,7 @@ PIECES = st.lists(
 ).map(b"".join)  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=400)
 @given(st.binary() | PIECES)
 def test_any_bytes_are_read_or_refused(body: bytes) -> None:

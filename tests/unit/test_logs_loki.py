@@ -218,6 +218,7 @@ PLAIN = binary('{app="a", level="x"}', b"line", user_id="u").SerializeToString()
 TEXT = text({"app": "a", "level": "x"}, "line", user_id="u")
 
 
+@pytest.mark.slow
 @settings(max_examples=400)
 @given(
     st.sampled_from([PLAIN, TEXT]), st.integers(0, 200), st.binary(max_size=4), st.integers(0, 9),

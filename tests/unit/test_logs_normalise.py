@@ -410,6 +410,7 @@ PIECES = st.lists(
 ).map(b"".join)  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=500)
 @given(st.binary() | PIECES)
 def test_any_bytes_are_a_line_or_rejected(raw: bytes) -> None:
@@ -447,6 +448,7 @@ def test_body_keeps_its_good_lines(body: bytes, expected: tuple[list[str], list[
     assert read_body(body) == expected
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(st.binary() | PIECES | PIECES.map(lambda b: b"[" + b))
 def test_any_body_is_read(body: bytes) -> None:

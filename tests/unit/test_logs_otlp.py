@@ -291,6 +291,7 @@ SAMPLE = sent(record(attributes={"a": [1, "x"]}, body={"k": b"v"}, severity_text
 BINARY, TEXT = SAMPLE.SerializeToString(), json.dumps(as_json(SAMPLE)).encode()
 
 
+@pytest.mark.slow
 @settings(max_examples=400)
 @given(
     st.sampled_from([BINARY, TEXT]), st.integers(0, 2000), st.binary(max_size=4), st.integers(0, 9),

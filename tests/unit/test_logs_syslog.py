@@ -217,6 +217,7 @@ FRAMES = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=500)
 @given(FRAMES)
 def test_what_arrived_can_be_read_back(frame: str) -> None:
@@ -224,6 +225,7 @@ def test_what_arrived_can_be_read_back(frame: str) -> None:
     assert (line.original or frame_of(line)).rstrip() == frame.rstrip()
 
 
+@pytest.mark.slow
 @settings(max_examples=500)
 @given(st.binary() | FRAMES.map(str.encode))
 def test_any_bytes_are_a_line(frame: bytes) -> None:
@@ -294,6 +296,7 @@ LINES = st.binary(max_size=12).map(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(st.lists(COUNTED | LINES), st.data())
 def test_frames_come_out_however_the_bytes_are_split(
