@@ -35,6 +35,19 @@ _REASONS: Sequence[tuple[type[Exception], str]] = [
 ]
 
 
+def redis_client(url: str) -> Redis:
+    """A client that gives up after a few seconds, and tries each command once more.
+
+    A pooled connection may have died while it was idle. So only what may run twice may be sent.
+    """
+    return Redis.from_url(
+        url,
+        socket_connect_timeout=CONNECT_TIMEOUT_S,
+        socket_timeout=ANSWER_TIMEOUT_S,
+        retry=Retry(NoBackoff(), 1),
+    )
+
+
 class RedisAccess:
     """One Redis database. Every method raises `SourceUnavailable`.
 
@@ -44,14 +57,7 @@ class RedisAccess:
     def __init__(self, source: str, url: str, keys: str) -> None:
         self._source = source
         self._keys = keys
-        # One more try, because a pooled connection may have died while it was idle. A script that
-        # is run twice finds its change made.
-        self._client = Redis.from_url(
-            url,
-            socket_connect_timeout=CONNECT_TIMEOUT_S,
-            socket_timeout=ANSWER_TIMEOUT_S,
-            retry=Retry(NoBackoff(), 1),
-        )
+        self._client = redis_client(url)  # a script that is run twice finds its change made
 
     def script(self, text: str) -> AsyncScript:
         """A script that is sent once and then called by its hash."""

@@ -6,17 +6,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
 from quarterdeck.core.errors import SourceUnavailable
+from quarterdeck.net.redis_access import redis_client
 from quarterdeck.queues.adapters.hybrid import scripts
 from quarterdeck.queues.adapters.hybrid.keys import Band, KeyPatterns
 
-CONNECT_TIMEOUT_S = 3.0
-ANSWER_TIMEOUT_S = 5.0
 CHUNK = 2000
 """Entries searched in one step: about 1 ms in which Redis does nothing else."""
 
@@ -52,14 +48,7 @@ class RedisLists:
     def __init__(self, source: str, url: str, patterns: KeyPatterns) -> None:
         self._source = source
         self._patterns = patterns
-        # One more try, because a pooled connection may have died while it was idle. All that is
-        # sent here may be run twice, scripts too.
-        self._client = Redis.from_url(
-            url,
-            socket_connect_timeout=CONNECT_TIMEOUT_S,
-            socket_timeout=ANSWER_TIMEOUT_S,
-            retry=Retry(NoBackoff(), 1),
-        )
+        self._client = redis_client(url)  # all that is sent here may be run twice, scripts too
         register = self._client.register_script
         self._set_aside = register(scripts.SET_ASIDE)
         self._bring_back = register(scripts.BRING_BACK)
